@@ -1,0 +1,1 @@
+"""Cameras and focus stages: real, recorded and virtual."""

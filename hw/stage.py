@@ -1,0 +1,89 @@
+"""What a focus stage is to the rest of edge-af, and how it can fail."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from hw.errors import HardwareError
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed interval of stage positions, in um."""
+
+    low_um: float
+    high_um: float
+
+    def __post_init__(self) -> None:
+        if not self.low_um <= self.high_um:  # also catches NaN
+            raise ValueError(
+                f"a range must run from low to high, got {self.low_um} um to {self.high_um} um"
+            )
+
+    def contains(self, position_um: float) -> bool:
+        """Tell whether `position_um` lies inside, ends included."""
+        return self.low_um <= position_um <= self.high_um
+
+    def clip(self, position_um: float) -> float:
+        """Return the point of the range that is nearest to `position_um`."""
+        return min(max(position_um, self.low_um), self.high_um)
+
+
+class StageError(HardwareError):
+    """The stage failed or refused."""
+
+
+class StageStopped(StageError):
+    """The move ended early because `stop` was called."""
+
+
+class StageFault(StageError):
+    """The stage or its line failed; where it stands may not be known."""
+
+
+class LimitError(StageError, ValueError):
+    """A move was refused before its first step, because of a limit."""
+
+
+class Stage(Protocol):
+    """One motorised focus axis. Connects on enter; on exit it stops and releases the motor."""
+
+    @property
+    def step_um(self) -> float:
+        """Smallest move, in um."""
+        ...
+
+    @property
+    def travel(self) -> Range:
+        """Positions that the mechanics can reach."""
+        ...
+
+    @property
+    def position_um(self) -> float:
+        """Position counted from the steps actually sent, in um."""
+        ...
+
+    @property
+    def settled_at_s(self) -> float:
+        """When the stage is, or was, at rest after its last step, settling included."""
+        ...
+
+    def move_to_um(self, target_um: float) -> None:
+        """Move to the step nearest to `target_um`; return at the last step.
+
+        Raises StageStopped if `stop` is called meanwhile and StageFault if the hardware fails.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stop within one step period. Callable from any thread, at any time."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
