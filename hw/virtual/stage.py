@@ -1,0 +1,95 @@
+"""A stage driver whose motor is virtual."""
+
+import threading
+from types import TracebackType
+from typing import Literal, Self
+
+import numpy as np
+
+from hw.clock import Clock
+from hw.ramp import step_times_s
+from hw.stage import Range, StageFault, StageStopped
+from hw.virtual.mechanics import Mechanics
+
+
+class VirtualStage:
+    """Sends steps to `Mechanics` as a step/direction driver sends them to a motor.
+
+    It counts the steps that it sends, from where the motor stood when it was made, and knows
+    nothing of what becomes of them. It checks no limit: that is the guard's work.
+    """
+
+    def __init__(self, mechanics: Mechanics, clock: Clock) -> None:
+        self._mechanics = mechanics
+        self._settings = mechanics.settings
+        self._clock = clock
+        self._steps = round(mechanics.motor_um / self._settings.step_um)
+        self._settled_at_s = clock.now_s()
+        self._stop = threading.Event()
+        self._connected = False
+
+    @property
+    def step_um(self) -> float:
+        """Smallest move, in um."""
+        return self._settings.step_um
+
+    @property
+    def travel(self) -> Range:
+        """Positions that touch neither hard stop."""
+        return self._settings.travel
+
+    @property
+    def position_um(self) -> float:
+        """Position counted from the steps sent, in um."""
+        return self._steps * self.step_um
+
+    @property
+    def settled_at_s(self) -> float:
+        """Time of the last step plus the settle time."""
+        return self._settled_at_s
+
+    def move_to_um(self, target_um: float) -> None:
+        """Move to the step nearest to `target_um`; return at the last step.
+
+        A stop that came before the move is forgotten. Raises StageStopped if one comes meanwhile,
+        and StageFault if the stage is not connected.
+        """
+        if not self._connected:
+            raise StageFault("the virtual stage is not connected; enter it with `with` first")
+        self._stop.clear()
+        steps = round(target_um / self.step_um) - self._steps
+        direction: Literal[-1, 1] = 1 if steps > 0 else -1
+        due_s = step_times_s(
+            abs(steps),
+            self._settings.top_speed_steps_per_s,
+            self._settings.acceleration_steps_per_s2,
+        )
+        stepped_s = self._clock.now_s()
+        # Waits run from the step before: after a late one the motor must not be rushed to catch up.
+        for wait_s in np.diff(due_s, prepend=0.0).tolist():
+            self._clock.wait_until_s(stepped_s + wait_s)
+            if self._stop.is_set() or not self._connected:
+                raise StageStopped(
+                    f"stopped at {self.position_um:g} um on the way to {target_um:g} um"
+                )
+            stepped_s = self._clock.now_s()
+            self._mechanics.step(direction, stepped_s)
+            self._steps += direction
+            self._settled_at_s = stepped_s + self._settings.settle_s
+
+    def stop(self) -> None:
+        """Send no further step of the move under way. Callable from any thread."""
+        self._stop.set()
+
+    def __enter__(self) -> Self:
+        self._connected = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connected = False
+        self.stop()

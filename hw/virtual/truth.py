@@ -1,0 +1,32 @@
+"""The hidden truth of a virtual microscope, for tests and benchmarks and nothing else."""
+
+from hw.clock import Clock
+from hw.virtual.microscope import VirtualMicroscope
+
+
+class Truth:
+    """What no driver can know."""
+
+    def __init__(self, microscope: VirtualMicroscope, clock: Clock) -> None:
+        self._scene = microscope.scene
+        self._clock = clock
+
+    @property
+    def defocus_um(self) -> float:
+        """True distance of the axis from focus, now."""
+        return float(self._scene.defocus_um(self._clock.now_s()))
+
+    @property
+    def crashes(self) -> int:
+        """How often the axis was driven onto a hard stop."""
+        return self._scene.mechanics.crashes
+
+    @property
+    def missed_steps(self) -> int:
+        """Steps that were sent and not made."""
+        return self._scene.mechanics.missed_steps
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in the field to focus on."""
+        return self._scene.specimen.empty
