@@ -1,0 +1,48 @@
+"""What the device needs besides the network: a temperature, and when to abstain."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.run_folder import HeldOut
+from edge_af.card import Abstention, ModelCard
+from edge_af.classifier import calibrated, entropy_nats, novelty
+
+ABSTAIN_SHARE = 0.05
+"""Share of the held-out tiles, the least certain ones, that get no answer."""
+
+_STRANGE_SHARE = 0.001
+_TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 93))
+
+
+def fit_temperature(outputs: NDArray[np.float32], card: ModelCard, truth: HeldOut) -> float:
+    """Return the softmax temperature with the lowest negative log-likelihood (Guo et al. 2017)."""
+    kept = truth.full & _inside(card, truth)
+    classes = np.array([card.scale.index_of(float(value)) for value in truth.defocus_um[kept]])
+
+    def loss(temperature: float) -> float:
+        tried = card.model_copy(update={"temperature": float(temperature)})
+        probabilities = calibrated(outputs[kept], tried)
+        picked = probabilities[np.arange(len(classes)), classes]
+        return float(-np.log(np.maximum(picked, 1e-12)).mean())
+
+    return float(min(_TEMPERATURES, key=loss))
+
+
+def fit_abstention(
+    probabilities: NDArray[np.float64], card: ModelCard, truth: HeldOut
+) -> Abstention:
+    """Return the limits beyond which a tile gets no answer, from held-out tiles."""
+    strange = novelty(card, truth.features)
+    empty_content = np.quantile(truth.seen[~truth.full], 0.5) if (~truth.full).any() else 0.0
+    return Abstention(
+        min_content=float(min(empty_content, np.quantile(truth.seen[truth.full], 0.005))),
+        max_entropy_nats=float(
+            np.quantile(entropy_nats(probabilities)[truth.full], 1 - ABSTAIN_SHARE)
+        ),
+        max_novelty=float(np.quantile(strange[truth.full], 1 - _STRANGE_SHARE)),
+    )
+
+
+def _inside(card: ModelCard, truth: HeldOut) -> NDArray[np.bool_]:
+    outer = card.scale.range
+    return (truth.defocus_um >= outer.low_um) & (truth.defocus_um <= outer.high_um)

@@ -1,0 +1,1 @@
+"""Focus a microscope from one frame: what runs on the instrument."""

@@ -1,0 +1,142 @@
+"""From tiles to one distribution over defocus, or to none, with the reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_af.card import ModelCard, PixelInput
+from edge_af.interpreter import Network
+from edge_af.model_file import ModelFile
+from edge_af.spectrum import MIDDLE, PER_DEVIATION, PolarSpectrum
+from edge_af.tiles import Tile, cut
+from hw.camera import Frame
+
+MOST_TILES = 12
+"""More tiles of one frame add little: their errors go together."""
+
+INDEPENDENT_TILES = 4.0
+"""All tiles of a frame together count as at most this many independent witnesses."""
+
+_TILE_DOUBT = 0.05
+
+_FAMILIAR_SHARE = 0.5
+"""A frame most of whose tiles look like nothing in training is not trusted in the rest either."""
+
+_DISAGREEMENT_UM = 2.0
+"""Median distance of the tiles' answers from their median, beyond which a frame makes no sense:
+a specimen tilts by up to 1 um."""
+
+
+class Abstained(StrEnum):
+    """Why a frame got no answer."""
+
+    EMPTY = "empty"
+    UNFAMILIAR = "unfamiliar"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one frame says. `distribution` is float64 (k,) in output order, None if abstained."""
+
+    distribution: NDArray[np.float64] | None
+    abstained: Abstained | None
+    tiles_used: int
+
+
+class Classifier:
+    """A model ready to look at frames."""
+
+    def __init__(self, model: ModelFile, threads: int = 1) -> None:
+        """Load the network. Raises ModelError if it is not what its card says."""
+        self.card: ModelCard = model.card
+        self.scale = model.card.scale
+        self.network = Network(model, threads)
+        self._transform = _transform(model.card)
+
+    def look(self, frame: Frame) -> Sight:
+        """Return what `frame` says of its defocus. Raises ModelError if it does not fit."""
+        card, limits = self.card, self.card.abstention
+        tiles = cut(frame, card.um_per_px, card.tile_px, MOST_TILES)
+        tiles = [tile for tile in tiles if tile.content >= limits.min_content]
+        if not tiles:
+            return Sight(None, Abstained.EMPTY, 0)
+        features = self.features(tiles)
+        familiar = novelty(card, features) <= limits.max_novelty
+        if familiar.mean() < _FAMILIAR_SHARE:
+            return Sight(None, Abstained.UNFAMILIAR, 0)
+        answers = self.answer(features[familiar])
+        certain = entropy_nats(answers) <= limits.max_entropy_nats
+        if not certain.any():
+            return Sight(None, Abstained.UNCERTAIN, 0)
+        answers = answers[certain]
+        if not agree(self.scale.expected_um(answers)):
+            return Sight(None, Abstained.UNFAMILIAR, len(answers))
+        return Sight(fuse(answers), None, len(answers))
+
+    def features(self, tiles: list[Tile]) -> NDArray[np.uint8]:
+        """Return the network's input for each tile, uint8 (n, ...)."""
+        return np.stack([self._transform(tile.pixels) for tile in tiles])
+
+    def answer(self, features: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return calibrated class probabilities, float64 (n, k), in output order."""
+        return calibrated(self.network(features), self.card)
+
+
+def _transform(card: ModelCard) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    if isinstance(card.input, PixelInput):
+        return lambda pixels: pixels
+    spec = card.input
+    return PolarSpectrum(card.tile_px, spec.ring_edges, spec.sectors, spec.mean, spec.std)
+
+
+def calibrated(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.float64]:
+    """Return probabilities (n, k) of network outputs at the card's temperature."""
+    logits = outputs.astype(np.float64)
+    if card.output == "probabilities":
+        # An int8 softmax cannot tell 0 from anything below its step.
+        logits = np.log(np.maximum(logits, 1 / 512))
+    logits /= card.temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def entropy_nats(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy of each row, in nats."""
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    return np.asarray(-(probabilities * logs).sum(axis=1))
+
+
+def novelty(card: ModelCard, features: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return how far each tile's features (n, ...) lie from those of training, (n,).
+
+    The mean square of their deviations, sectors averaged, in standard deviations of training.
+    0 for a model that looks at pixels.
+    """
+    if isinstance(card.input, PixelInput):
+        return np.zeros(len(features))
+    deviations = (features.mean(axis=2) - MIDDLE) / PER_DEVIATION
+    return np.asarray((deviations**2).mean(axis=(1, 2)))
+
+
+def agree(expected_um: NDArray[np.float64]) -> bool:
+    """Tell whether the tiles of a frame give answers (n,), in um, that one plane could have."""
+    apart_um = np.abs(expected_um - np.median(expected_um))
+    return float(np.median(apart_um)) <= _DISAGREEMENT_UM
+
+
+def fuse(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one distribution (k,) from those of several tiles (n, k) of one frame.
+
+    A product of their likelihoods, each softened by an even share, weighted down to at most
+    INDEPENDENT_TILES of them: tiles of one frame share their optics and err together.
+    """
+    softened = (1 - _TILE_DOUBT) * answers + _TILE_DOUBT / answers.shape[1]
+    weight = min(1.0, INDEPENDENT_TILES / len(answers))
+    log = weight * np.log(softened).sum(axis=0)
+    fused = np.exp(log - log.max())
+    return np.asarray(fused / fused.sum())

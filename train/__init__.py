@@ -1,0 +1,1 @@
+"""Workstation tools: render data sets, train and evaluate networks."""
