@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edge_af.cli.models import quiet_runtime
 from edge_af.cli.run import run
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,8 +36,7 @@ def convert(
     from convert.convert import convert as convert_run
     from convert.convert import save
 
-    console = Console(stderr=True)
-    with console.status("") as status:
+    with Console(stderr=True).status("") as status, quiet_runtime():
         converted = convert_run(folder, calibration, max_drift_um, status.update)
     report = converted.report
     if report["passed"]:

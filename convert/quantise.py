@@ -1,6 +1,9 @@
 """A Keras network to a full-integer .tflite."""
 
+import contextlib
+import io
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,10 @@ def quantise(network: Any, calibration: NDArray[np.uint8]) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    # It reports to standard output, which is the command's own, and warns of what it was told.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return bytes(converter.convert())
 
 
 def drawn_evenly(classes: NDArray[np.intp], count: int, seed: int = 0) -> NDArray[np.intp]:

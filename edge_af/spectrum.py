@@ -18,8 +18,8 @@ CHANNELS = 3 + 2 * len(PAIRS)
 """Log power of red, green and blue; then real and imaginary coherence of each pair.
 
 The coherence of colours a and b is <A conj(B)> / sqrt(<|A|^2> <|B|^2>). Of a frequency and its
-mirror image the one towards +x counts (at x = 0: towards +y, down), so a positive imaginary part
-says that b lies further right (further down) than a.
+mirror image the one towards +x counts, so a positive imaginary part says that b lies further along
+it than a: right and down in the first half of the sectors, right and up in the second.
 """
 
 IMAGINARY = slice(4, CHANNELS, 2)
@@ -72,7 +72,7 @@ class PolarSpectrum:
     def raw(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return rings x sectors x CHANNELS, float32: ln(power), and coherence from -1 to 1."""
         log = self._log[tile.transpose(2, 0, 1)]
-        log -= log.mean(axis=(1, 2), keepdims=True)
+        log -= log.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
         log *= self._taper
         spectrum = np.fft.rfft2(log).reshape(3, -1)[:, self._bins]
         real = np.ascontiguousarray(spectrum.real, np.float32)
@@ -103,8 +103,9 @@ def _cells(
     fx = np.fft.rfftfreq(tile_px, 1 / tile_px)[None, :]
     radius = np.hypot(fy, fx).ravel()
     angle = np.mod(np.arctan2(fy, fx), np.pi).ravel()
-    # The columns at zero and at Nyquist hold each frequency twice.
-    redundant = ((fx == 0) | (2 * fx == tile_px)) & (fy < 0)
+    # The columns at zero and at Nyquist hold each frequency twice. Kept is the half that lies on
+    # the side of its sector: the other has the opposite sign in its imaginary part.
+    redundant = ((fx == 0) | (2 * fx == tile_px)) & (fy > 0)
     usable = (radius >= ring_edges[0]) & (radius < ring_edges[-1]) & ~redundant.ravel()
     ring = np.digitize(radius, ring_edges) - 1
     sector = np.minimum((angle / np.pi * sectors).astype(int), sectors - 1)

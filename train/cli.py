@@ -22,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="Example: edge-af-train render data --split train --optics mixed --tiles 150000",
+    epilog="Example: edge-af-train render data --split train --optics mixed --tiles 120000",
 )
 
 
@@ -84,7 +84,7 @@ def fit(
     architecture: Annotated[
         str, typer.Option("--arch", help="Name of the network.")
     ] = "spectral-mobilenet",
-    epochs: Annotated[int, typer.Option(min=1, max=10_000)] = 24,
+    epochs: Annotated[int, typer.Option(min=1, max=10_000)] = 12,
     seed: Seed = 1,
 ) -> None:
     """Train a network. Ctrl-C ends it; the best so far stays in the run folder."""
@@ -136,7 +136,7 @@ def evaluate(
         tiles, source = len(rows), from_manifest(data, rows)
     with _progress() as report:
         verdicts = judge(classifier, source, lambda done: report("judging", done, tiles))
-    figures = metrics(verdicts, classifier)
+    figures = metrics(verdicts, classifier.scale)
     print(json.dumps(figures) if as_json else _table(figures))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.classifier import Classifier, entropy_nats, novelty
+from edge_af.scale import DefocusScale
 from edge_af.tiles import Tile, content
 from hw.virtual.specimen import CONTENT_FLOOR
 from train.features import read_tiles
@@ -94,15 +95,12 @@ def judge(
     )
 
 
-def metrics(
-    verdicts: Verdicts, classifier: Classifier, depth_of_field_um: float = DEPTH_OF_FIELD_UM
-) -> dict[str, float]:
+def metrics(verdicts: Verdicts, scale: DefocusScale) -> dict[str, float]:
     """Return the figures of a model; shares are fractions.
 
     Tiles known to hold nothing are left out. Errors are those of the expected value, over the
     tiles that got an answer; `abstained` is the share that got none.
     """
-    scale = classifier.scale
     full = ~(verdicts.content < CONTENT_FLOOR)
     chosen = full & verdicts.answered
     truth_um = verdicts.truth_um[chosen]
@@ -124,7 +122,7 @@ def metrics(
         "mae_um": float(error_um.mean()),
         "median_abs_error_um": float(np.median(error_um)),
         "p95_abs_error_um": float(np.percentile(error_um, 95)),
-        "within_dof": float((error_um <= depth_of_field_um / 2).mean()),
+        "within_dof": float((error_um <= DEPTH_OF_FIELD_UM / 2).mean()),
         "false_direction": float(wrong_side.sum() / max(far.sum(), 1)),
         "abstained": float(1 - chosen.sum() / max(full.sum(), 1)),
     }

@@ -26,15 +26,15 @@ class FitSettings:
     """How to train. The learning rate falls to zero along a cosine."""
 
     architecture: str = "spectral-mobilenet"
-    epochs: int = 24
-    batch: int = 256
-    learning_rate: float = 2e-3
+    epochs: int = 12
+    batch: int = 512
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     seed: int = 1
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of features; for training, shuffled anew for each epoch and half of them turned.
+    """Batches of features; for training, shuffled anew each epoch and about half of them turned.
 
     A turned tile is what an instrument with its coma in another direction would have seen.
     """
@@ -56,7 +56,7 @@ class Batches(keras.utils.PyDataset):
         chosen = self._order[index * self._batch : (index + 1) * self._batch]
         x = self._x[chosen].astype(np.float32)
         if self._rng is not None:
-            x = turned(x, self._rng.integers(0, x.shape[2], len(x)) * self._rng.integers(0, 2))
+            x = turned(x, int(self._rng.integers(x.shape[2]) * self._rng.integers(2)))
         return x, self._y[chosen]
 
     def on_epoch_end(self) -> None:

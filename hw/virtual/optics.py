@@ -6,6 +6,7 @@ with W in waves of each colour (Goodman, Introduction to Fourier Optics, ch. 6).
 defocus as defined for the stage: stage position - focus position.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -115,9 +116,11 @@ def _intensity(
     open_at, amplitude, obliquity, error_waves = _pupil(optics, colour, oversample)
     defocus_waves = (defocus_um + optics.focus_offsets_um[colour]) / optics.wavelengths_um[colour]
     phase = np.float32(2 * np.pi) * (np.float32(defocus_waves) * obliquity + error_waves)
+    wave = np.empty(len(open_at), np.complex64)
+    wave.real = amplitude * np.cos(phase)
+    wave.imag = amplitude * np.sin(phase)
     pupil = np.zeros((KERNEL_PX * oversample, KERNEL_PX * oversample), np.complex64)
-    pupil.real.flat[open_at] = amplitude * np.cos(phase)
-    pupil.imag.flat[open_at] = amplitude * np.sin(phase)
+    pupil.reshape(-1)[open_at] = wave
     light = np.fft.ifft2(pupil)
     return np.asarray(light.real**2 + light.imag**2, np.float32)
 
@@ -127,8 +130,10 @@ def _otf_at(kept: NDArray[np.intp], intensity: NDArray[np.float32]) -> NDArray[n
 
     NumPy transforms single precision forwards in double, but casts slowly: casting here is faster.
     """
-    along_x = np.fft.fft(intensity.astype(np.float64), axis=1)[:, kept].astype(np.complex64)
-    otf = np.fft.fft(along_x.astype(np.complex128), axis=0)[kept].astype(np.complex64)
+    wide = intensity.astype(np.complex128)
+    along_x = np.fft.fft(wide, axis=1, out=wide)[:, kept].astype(np.complex64)
+    wide = along_x.astype(np.complex128)
+    otf = np.fft.fft(wide, axis=0, out=wide)[kept].astype(np.complex64)
     return np.asarray(otf / otf[0, 0], np.complex64)
 
 
@@ -138,7 +143,10 @@ def kernel(optics: Optics, colour: int, defocus_um: float) -> NDArray[np.float32
     KERNEL_PX x KERNEL_PX, float32, sum 1, centred on element [0, 0] (FFT order).
     """
     half = KERNEL_PX // 2
-    otf = _otf_at(np.r_[0:half, -half:0], _intensity(optics, colour, defocus_um, oversample=2))
+    # Finer for coarse pixels: the OTF reaches 2 NA / lambda, and must not fold into their band.
+    reach_per_px = 2 * optics.numerical_aperture * optics.um_per_px / optics.wavelengths_um[colour]
+    oversample = max(2, math.ceil(reach_per_px + 0.5))
+    otf = _otf_at(np.r_[0:half, -half:0], _intensity(optics, colour, defocus_um, oversample))
     pixel = np.sinc(np.fft.fftfreq(KERNEL_PX)).astype(np.float32)
     return np.ascontiguousarray(
         np.fft.ifft2(otf * pixel[:, None] * pixel[None, :]).real, np.float32

@@ -50,9 +50,11 @@ class Specimen:
         self.kind = kind
         self.spectra = np.fft.rfft2(absorbed)
         green = absorbed[:, 1]
-        self._detail = (np.roll(green, -1, axis=1) - green) ** 2
-        self._detail += (np.roll(green, -1, axis=2) - green) ** 2
         self._green = green.sum(axis=0)
+        self._detail = np.zeros_like(green)
+        for axis in (0, 1):
+            gradient = np.roll(self._green, -1, axis) - self._green
+            self._detail += (np.roll(green, -1, axis + 1) - green) * gradient
         self.planes_um = planes_um
         self.planes_um = planes_um - self.area(0, 0, *self.shape_px).depth_um
 
@@ -72,8 +74,10 @@ class Specimen:
     def area(self, top_px: int, left_px: int, height_px: int, width_px: int) -> Area:
         """Return what a rectangle holds; it may reach past the edges, where the field repeats.
 
-        Its depth is the mean of the planes, each weighted by the energy of its green gradient:
-        detail, not amount, for an even stain blurs into itself and says nothing about focus.
+        Its depth is the mean of the planes, each weighted by its part in the energy of the green
+        gradient: detail, not amount, for an even stain blurs into itself and says nothing about
+        focus. The part is linear in what a plane absorbs, as is the share that planes have in
+        what lies between them.
         """
         rows = np.arange(top_px, top_px + height_px) % self.shape_px[0]
         columns = np.arange(left_px, left_px + width_px) % self.shape_px[1]
@@ -105,6 +109,6 @@ def from_layers(layers: list[Layer], tilt_um: NDArray[np.float32] | float, kind:
                 for colour in range(3):
                     density[plane, colour] += part * np.float32(layer.stain[colour])
     total = density.sum(axis=0)
-    absorbed_share = np.float32(np.log(10)) * np.ones_like(total)
+    absorbed_share = np.zeros_like(total)
     np.divide(1 - 10.0**-total, total, out=absorbed_share, where=total > 0)
     return Specimen(planes_um, density * absorbed_share, kind)

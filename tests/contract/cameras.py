@@ -13,6 +13,8 @@ from hw.replay import ReplayCamera, ReplayStage
 from hw.stack import read_stacks
 from hw.stage import Stage
 from hw.virtual.clock import SimulatedClock
+from hw.virtual.mechanics import MechanicsSettings
+from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
 
 
 @dataclass(frozen=True)
@@ -41,4 +43,15 @@ def replay(folder: Path) -> Rig:
     return Rig(ReplayCamera(stage), stage, clock, near_um=0.0, far_um=4.0)
 
 
-CAMERAS: dict[str, Callable[[Path], Rig]] = {"replay": replay}
+def virtual(folder: Path) -> Rig:  # noqa: ARG001
+    """Return a rig over tissue in focus, on a stage that comes back to where it was."""
+    settings = MicroscopeSettings(
+        frame_px=(128, 160), mechanics=MechanicsSettings(backlash_um=0, play_um=0)
+    )
+    clock = SimulatedClock()
+    microscope = VirtualMicroscope(clock, seed=1, settings=settings)
+    near_um = microscope.stage.position_um
+    return Rig(microscope.camera, microscope.stage, clock, near_um, far_um=near_um + 10.0)
+
+
+CAMERAS: dict[str, Callable[[Path], Rig]] = {"replay": replay, "virtual": virtual}

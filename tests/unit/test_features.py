@@ -52,7 +52,7 @@ class TestTurned:
         )
         tile = np.random.default_rng(3).integers(0, 256, (128, 128, 3), dtype=np.uint8)
         before = transform.raw(tile)[None] + np.float32(MIDDLE)
-        predicted = turned(before, np.array([4]))[0]
+        predicted = turned(before, 4)[0]
         rings = slice(12, None)  # nearer the centre a cell holds one bin, at its edge
         errors = []
         for turn in (1, 3):  # one of them turns the spectrum the way that `turned` does
@@ -65,6 +65,6 @@ class TestTurned:
 
     def test_half_a_turn_conjugates(self):
         x = np.random.default_rng(0).uniform(0, 255, (5, 4, 8, CHANNELS)).astype(np.float32)
-        half = turned(x, np.full(5, 8))
+        half = turned(x, 8)
         np.testing.assert_allclose(half[..., :3], x[..., :3])
         np.testing.assert_allclose(half[..., IMAGINARY], 2 * MIDDLE - x[..., IMAGINARY], rtol=1e-5)

@@ -11,7 +11,7 @@ from keras import layers
 from edge_af.spectrum import MIDDLE, PER_DEVIATION
 
 
-def _block(x: keras.KerasTensor, expansion: int = 4) -> keras.KerasTensor:
+def _block(x: keras.KerasTensor, expansion: int = 3) -> keras.KerasTensor:
     filters = x.shape[-1]
     inner = layers.Conv2D(expansion * filters, 1, use_bias=False)(x)
     inner = layers.ReLU(6.0)(layers.BatchNormalization()(inner))
@@ -26,7 +26,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     inputs = keras.Input(shape, name="spectrum")
     x = layers.Rescaling(1 / PER_DEVIATION, -MIDDLE / PER_DEVIATION)(inputs)
     x = layers.ZeroPadding2D(((1, 1), (0, 0)))(x)
-    x = layers.Conv2D(64, (3, shape[1]), strides=(2, 1), use_bias=False)(x)
+    x = layers.Conv2D(64, (3, shape[1]), strides=2, use_bias=False)(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     for _ in range(3):
         x = _block(x)

@@ -1,0 +1,96 @@
+"""A picture taken in focus elsewhere, as a specimen to defocus here."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hw.images import read_rgb
+from hw.virtual.specimen import Layer, Specimen, from_layers
+from hw.virtual.texture import Map, smooth_noise
+
+_CLEAR_PERCENTILE = 99.0
+"""Of each colour's light: what counts as clear glass."""
+
+_DARKEST = 1e-3
+"""Transmission taken for black; 8-bit sRGB resolves no less."""
+
+_BLEND_PX = 64
+"""Width over which each edge is blended into the picture beyond the opposite one."""
+
+_RELIEF_UM = 15.0
+"""Scale over which the depth that the picture does not tell varies."""
+
+
+def draw_picture(
+    path: Path,
+    picture_um_per_px: float,
+    seed: int,
+    shape_px: tuple[int, int] = (480, 640),
+    um_per_px: float = 0.35,
+    thickness_um: float = 2.0,
+) -> Specimen:
+    """Return a random part of an sRGB image file as a specimen at another pitch.
+
+    Its optical density is resampled, mirrored if it is smaller than the field, and blended at the
+    edges, so that it repeats without a seam. A picture tells no depth: it is laid over a smooth
+    random relief of `thickness_um`. Raises ImageError if the file cannot be read, and ValueError
+    for a pitch or thickness that makes no sense.
+    """
+    for name, value_um in (("picture_um_per_px", picture_um_per_px), ("um_per_px", um_per_px)):
+        if not 0 < value_um < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value_um} um/px")
+    if not 0 <= thickness_um < math.inf:
+        raise ValueError(f"thickness_um must be finite and not negative, got {thickness_um} um")
+    rng = np.random.default_rng(seed)
+    density = [
+        _resampled(colour, picture_um_per_px / um_per_px) for colour in _density(read_rgb(path))
+    ]
+    field = seamless(_part(np.stack(density), shape_px, rng))
+    relief_um = smooth_noise(rng, shape_px, _RELIEF_UM / um_per_px) * np.float32(thickness_um / 4)
+    depth_um = np.clip(relief_um, -thickness_um / 2, thickness_um / 2)
+    layers = [
+        Layer(colour, (float(stain[0]), float(stain[1]), float(stain[2])), depth_um)
+        for colour, stain in zip(field, np.eye(3), strict=True)
+    ]
+    return from_layers(layers, 0.0, "picture")
+
+
+def seamless(field: Map) -> Map:
+    """Cut `_BLEND_PX` off the bottom and the right of C x H x W, blending it into the far edge."""
+    for axis in (1, 2):
+        beyond, whole = _BLEND_PX, field.shape[axis] - _BLEND_PX
+        rising = (np.arange(beyond, dtype=np.float32) + 0.5) / beyond
+        rising = rising[:, None] if axis == 1 else rising
+        first, rest, last = np.split(field, (beyond, whole), axis=axis)
+        field = np.concatenate((rising * first + (1 - rising) * last, rest), axis=axis)
+    return field
+
+
+def _density(pixels: NDArray[np.uint8]) -> Map:
+    """Return the optical density, 3 x H x W, by the sRGB curve (IEC 61966-2-1)."""
+    code = np.arange(256) / 255
+    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    light = linear.astype(np.float32)[pixels.transpose(2, 0, 1)]
+    clear = np.percentile(light, _CLEAR_PERCENTILE, axis=(1, 2), keepdims=True)
+    transmission = np.clip(light / np.maximum(clear, _DARKEST), _DARKEST, 1)
+    return np.asarray(-np.log10(transmission), np.float32)
+
+
+def _resampled(density: Map, scale: float) -> Map:
+    height_px, width_px = (max(1, round(extent * scale)) for extent in density.shape)
+    image = Image.fromarray(density).resize((width_px, height_px), Image.Resampling.BICUBIC)
+    return np.maximum(np.asarray(image, np.float32), 0)
+
+
+def _part(density: Map, shape_px: tuple[int, int], rng: np.random.Generator) -> Map:
+    """Return a random C x H x W part with room for blending, mirrored on where there is none."""
+    wanted = [extent + _BLEND_PX for extent in shape_px]
+    short = [max(0, w - have) for w, have in zip(wanted, density.shape[1:], strict=True)]
+    density = np.pad(density, [(0, 0), (0, short[0]), (0, short[1])], mode="symmetric")
+    top, left = (
+        int(rng.integers(have - w + 1)) for w, have in zip(wanted, density.shape[1:], strict=True)
+    )
+    return density[:, top : top + wanted[0], left : left + wanted[1]]
