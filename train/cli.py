@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -146,7 +147,13 @@ def _table(figures: dict[str, float]) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on standard error; yield what moves it: what is done, how far, of how much."""
+    """Yield what reports progress on standard error: what is done, how far, of how much.
+
+    A terminal shows a bar; a log gets a line for each thing that is new.
+    """
+    if not sys.stderr.isatty():
+        yield _say_what_is_new()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -156,6 +163,18 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda what, done, total: progress.update(
             task, description=what, completed=done, total=total
         )
+
+
+def _say_what_is_new() -> Callable[[str, int, int], None]:
+    said = ""
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal said
+        if what != said:
+            said = what
+            print(f"{what} ({done} of {total})", file=sys.stderr)
+
+    return report
 
 
 def main() -> int:

@@ -1,0 +1,42 @@
+# Setting up talks on standard error: standard output is the command's own.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check test-slow model clean
+
+DEV := .venv-dev
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: ARGS ?= --once
+demo: .venv/installed ## focus virtual microscopes; ARGS="--once --json --fields 50 --seed 7" as you like
+	@.venv/bin/edge-af demo $(ARGS)
+
+test: check ## what CI runs: the checks, then every test that is not slow
+	$(DEV)/bin/pytest --numprocesses auto --dist loadfile
+
+check: $(DEV)/installed ## linters, types, direction of imports
+	$(DEV)/bin/ruff check
+	$(DEV)/bin/ruff format --check
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports --no-logo
+
+test-slow: $(DEV)/installed ## the tests that take minutes or train
+	$(DEV)/bin/pytest -m slow
+
+model: $(DEV)/installed ## make the shipped model again: render, train, convert (about an hour)
+	PATH="$(CURDIR)/$(DEV)/bin:$$PATH" scripts/make_model.sh
+
+clean: ## remove environments, caches and builds; runs/ stays
+	rm -rf .venv $(DEV) build dist *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The device install: no extras, as on a Raspberry Pi.
+.venv/installed: pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh .venv . >&2
+	@touch $@
+
+$(DEV)/installed: pyproject.toml scripts/make_venv.sh
+	@scripts/make_venv.sh $(DEV) '.[dev,train]' >&2
+	@touch $@
