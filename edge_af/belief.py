@@ -1,0 +1,106 @@
+"""What is believed of where the focus lies on the stage axis.
+
+A distribution over the focus position, on a fine grid. Each look multiplies in what the classifier
+says; not knowing how the gears lie, or time passing, spreads it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_af.scale import DefocusScale
+from hw.stage import Range
+
+GRID_UM = 0.05
+
+DOUBT = 0.02
+"""Weight of an even spread mixed into every look: no single answer may rule a place out."""
+
+_BEYOND = 0.05
+"""Share of the end class's density that goes to places beyond: it answers for them too."""
+
+_PEAK = 0.1
+"""A peak is where the probability reaches this share of its height."""
+
+
+class Belief:
+    """A probability for each place of the focus.
+
+    `focus_um` are the places, float64 (n,), in um on the stage axis; `probability` (n,) sums to 1.
+    """
+
+    def __init__(self, over: Range) -> None:
+        """Start out believing nothing: all places in `over` alike."""
+        count = max(2, round((over.high_um - over.low_um) / GRID_UM) + 1)
+        self.focus_um: NDArray[np.float64] = np.linspace(over.low_um, over.high_um, count)
+        self.probability: NDArray[np.float64] = np.full(count, 1 / count)
+
+    def look(
+        self,
+        position_um: float,
+        scale: DefocusScale,
+        distribution: NDArray[np.float64],
+        slack_um: float = 0.0,
+    ) -> None:
+        """Take in a distribution (k,) over `scale`'s bins, seen at a stage position.
+
+        `slack_um` is how far the axis may stand above the counted position, the gap of the gears
+        not being taken up: any such distance is as likely as another.
+        """
+        defocus_um = position_um - self.focus_um
+        likelihood = density_per_um(scale, distribution, defocus_um)
+        if slack_um > 0:
+            count = max(2, round(slack_um / (2 * GRID_UM)))
+            gaps_um = (np.arange(count) + 0.5) * slack_um / count
+            likelihood = np.mean(
+                [density_per_um(scale, distribution, defocus_um + gap) for gap in gaps_um], axis=0
+            )
+        self._set(self.probability * likelihood)
+
+    def spread(self, sigma_um: float) -> None:
+        """Blur by `sigma_um`: what drift and play may have changed since the last look."""
+        reach = int(4 * sigma_um / GRID_UM)
+        if reach:  # less would be lost on this grid
+            offsets_um = GRID_UM * np.arange(-reach, reach + 1)
+            kernel = np.exp(-0.5 * (offsets_um / sigma_um) ** 2)
+            padded = np.pad(self.probability, reach, mode="edge")
+            self._set(np.convolve(padded, kernel, mode="valid"))
+
+    @property
+    def best_um(self) -> float:
+        """The centroid of the highest peak.
+
+        Not the mean of the whole: between two peaks, one for each sign of the defocus, there is
+        nothing to see, and the doubt in the tails draws the mean to the middle.
+        """
+        top = int(np.argmax(self.probability))
+        low = np.flatnonzero(self.probability < _PEAK * self.probability[top])
+        first = int(low[low < top].max(initial=-1)) + 1
+        end = int(low[low > top].min(initial=len(self.probability)))
+        weights = self.probability[first:end]
+        return float(weights @ self.focus_um[first:end] / weights.sum())
+
+    def within(self, centre_um: float, reach_um: float) -> float:
+        """Return the probability that the focus lies within `reach_um` of `centre_um`."""
+        near = np.abs(self.focus_um - centre_um) <= reach_um
+        return float(self.probability[near].sum())
+
+    def _set(self, weights: NDArray[np.float64]) -> None:
+        self.probability = weights / weights.sum()
+
+
+def density_per_um(
+    scale: DefocusScale, distribution: NDArray[np.float64], defocus_um: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the probability density of defocus values under a distribution over bins.
+
+    Straight lines between the bins' middles: the classes are a line cut up, and a step at each cut
+    would put the answer on bin edges. Mixed with an even spread (DOUBT).
+    """
+    bins_um = np.asarray(scale.bins_um)
+    order = np.argsort(scale.centres_um)
+    inside = distribution[order] / (bins_um[order, 1] - bins_um[order, 0])
+    density = np.interp(defocus_um, scale.centres_um[order], inside)
+    even = 1 / (scale.range.high_um - scale.range.low_um)
+    beyond = (defocus_um < scale.range.low_um) | (defocus_um > scale.range.high_um)
+    density = np.where(beyond, _BEYOND * density, density)
+    return np.asarray((1 - DOUBT) * density + DOUBT * even)

@@ -1,0 +1,190 @@
+"""One microscope: it owns camera, stage and model, and does one thing at a time."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from edge_af.classifier import Classifier
+from edge_af.errors import EdgeAfError
+from edge_af.model_file import ModelFile
+from edge_af.routines.focus import focus
+from edge_af.routines.ports import Desk, Method, Outcome, View
+from edge_af.settings import FocusSettings
+from edge_af.tiles import require_fit
+from hw.camera import Camera
+from hw.clock import Clock
+from hw.guard import GuardedStage
+from hw.stage import StageStopped
+
+
+class State(StrEnum):
+    """What the instrument is doing."""
+
+    OFF = "off"
+    STARTING = "starting"
+    IDLE = "idle"
+    FOCUSING = "focusing"
+    STOPPED = "stopped"
+    FAULT = "fault"
+
+
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.OFF: frozenset({State.STARTING}),
+    State.STARTING: frozenset({State.IDLE, State.OFF}),
+    State.IDLE: frozenset({State.FOCUSING, State.OFF}),
+    State.FOCUSING: frozenset({State.IDLE, State.STOPPED, State.FAULT}),
+    State.STOPPED: frozenset({State.FOCUSING, State.OFF}),
+    State.FAULT: frozenset({State.FOCUSING, State.OFF}),
+}
+"""From each state, where it may go. A command leaves STOPPED and FAULT: it is the way out."""
+
+
+class BusyError(EdgeAfError):
+    """Another command is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class FocusResult:
+    """What a focus command did. Positions are counted stage positions; `reason` may be empty."""
+
+    outcome: Outcome
+    method: Method
+    reason: str
+    start_um: float
+    end_um: float
+    frames: int
+    moves: int
+    time_s: float
+
+
+class Instrument:
+    """Connects camera and stage on enter and releases them on exit."""
+
+    def __init__(
+        self, camera: Camera, stage: GuardedStage, clock: Clock, settings: FocusSettings
+    ) -> None:
+        self._camera = camera
+        self._stage = stage
+        self._clock = clock
+        self._settings = settings
+        self._classifier: Classifier | None = None
+        self._connected = ExitStack()
+        self._busy = threading.Lock()
+        self._state = State.OFF
+        self._fault: str | None = None
+
+    @property
+    def state(self) -> State:
+        """What it is doing now."""
+        return self._state
+
+    @property
+    def fault(self) -> str | None:
+        """What ended the latest command in FAULT; None if it did not."""
+        return self._fault
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The model in use; None means that every focus is a sweep."""
+        return self._classifier
+
+    def use_model(self, model: ModelFile, frame_px: tuple[int, int], threads: int = 1) -> None:
+        """Take a model into use for frames of `frame_px` (height, width).
+
+        Raises ModelError if it does not fit the instrument; the one in use then stays.
+        """
+        classifier = Classifier(model, threads)
+        card = classifier.card
+        require_fit(self._camera.um_per_px, frame_px, (card.um_per_px, card.tile_px))
+        self._classifier = classifier
+
+    def focus(self) -> FocusResult:
+        """Focus; if nothing is found the stage is back where it was.
+
+        Raises BusyError if a command is running, EdgeAfError if the instrument is not entered,
+        StageStopped if `stop` is called, and HardwareError for a fault: the motor is then at rest
+        where it happened to be.
+        """
+        settings = self._settings
+        with self._command(State.FOCUSING, settings.travel_budget_um):
+            started_s, start_um = self._clock.now_s(), self._stage.position_um
+            view = View(self._camera, self._stage, self._clock, settings.frame_timeout_s)
+            method, attempt = focus(Desk(view, self._stage, settings), self._classifier)
+            return FocusResult(
+                outcome=Outcome.FOCUSED if attempt.found else Outcome.ABSTAINED,
+                method=method,
+                reason=attempt.reason,
+                start_um=start_um,
+                end_um=self._stage.position_um,
+                frames=view.frames,
+                moves=self._stage.moves,
+                time_s=self._clock.now_s() - started_s,
+            )
+
+    def stop(self) -> None:
+        """Stop the motor now, and the command under way. From any thread, at any time."""
+        self._stage.stop()
+
+    @contextmanager
+    def _command(self, state: State, budget_um: float) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise BusyError(f"the instrument is {self._state}; wait for its end, or stop it")
+        try:
+            self._require(state)
+            # The stage's command comes first: whoever sees the new state can stop it.
+            with self._stage.command(budget_um=budget_um):
+                self._enter_state(state)
+                self._fault = None
+                try:
+                    yield
+                except StageStopped:
+                    self._enter_state(State.STOPPED)
+                    raise
+                except BaseException as error:
+                    self._fault = str(error) or type(error).__name__
+                    self._enter_state(State.FAULT)
+                    self._stage.stop()
+                    raise
+                self._enter_state(State.IDLE)
+        finally:
+            self._busy.release()
+
+    def _require(self, state: State) -> None:
+        if state not in TRANSITIONS[self._state]:
+            cure = "; enter it with `with` first" if self._state is State.OFF else ""
+            raise EdgeAfError(f"the instrument is {self._state} and cannot be {state}{cure}")
+
+    def _enter_state(self, state: State) -> None:
+        self._require(state)
+        self._state = state
+
+    def __enter__(self) -> Self:
+        self._enter_state(State.STARTING)
+        try:
+            with ExitStack() as connecting:
+                connecting.enter_context(self._stage)
+                connecting.enter_context(self._camera)
+                connecting.callback(self._stage.stop)
+                self._connected = connecting.pop_all()
+        except BaseException:
+            self._enter_state(State.OFF)
+            raise
+        self._enter_state(State.IDLE)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._connected.__exit__(kind, error, trace)
+        finally:
+            # A command in another thread sees the stop, or the loss of its camera, and ends.
+            with self._busy:
+                self._enter_state(State.OFF)

@@ -1,0 +1,1 @@
+"""Pure control flow: what to look at, what to make of it, where to move."""

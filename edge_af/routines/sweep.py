@@ -1,0 +1,97 @@
+"""The classical way: step through a bounded range, take the sharpest place, check it."""
+
+import numpy as np
+
+from edge_af.routines.ports import Attempt, Desk
+from edge_af.sharpness import tenengrad
+from hw.stage import Range
+
+COARSE = 2.0
+FINE = 0.4
+"""Steps of the two passes, in depths of field. The coarse one still lands on the peak's flank."""
+
+PROMINENCE = 0.02
+"""A peak must stand out from the middle of the curve by this share. Noise alone, a mean over some
+10^5 pixels, reaches a tenth of it."""
+
+_AS_SHARP = 0.97
+"""Share of the best sharpness seen that the final frame must reach."""
+
+Curve = dict[float, float]
+"""Sharpness by stage position in um."""
+
+
+def sweep(desk: Desk) -> Attempt:
+    """Bring the stage to the sharpest place within reach; back to the start if there is none.
+
+    Two passes upwards, coarse and fine, so that backlash does not count. Raises HardwareError as
+    camera and stage do.
+    """
+    stage, settings = desk.stage, desk.settings
+    start_um = stage.position_um
+    coarse_um = COARSE * settings.depth_of_field_um
+    span = Range(
+        stage.reachable.clip(start_um - settings.sweep_reach_um),
+        stage.reachable.clip(start_um + settings.sweep_reach_um),
+    )
+    coarse = _measure(desk, span, coarse_um)
+    fault = _fault(coarse, stage.reachable, coarse_um)
+    if fault is not None:
+        return desk.give_up(start_um, fault)
+    peak_um = _peak_um(coarse)
+    span = Range(
+        stage.reachable.clip(peak_um - coarse_um), stage.reachable.clip(peak_um + coarse_um)
+    )
+    fine = _measure(desk, span, FINE * settings.depth_of_field_um)
+    as_sharp = _AS_SHARP * max(coarse[peak_um], *fine.values())
+    for target_um in (vertex_um(fine), _peak_um(fine)):
+        stage.move_to_um(target_um)
+        if tenengrad(desk.view.frame().pixels) >= as_sharp:
+            return Attempt(True)
+    return desk.give_up(start_um, "the sharpest place seen was not found again")
+
+
+def _measure(desk: Desk, span: Range, pitch_um: float) -> Curve:
+    curve: Curve = {}
+    for target_um in np.arange(span.low_um, span.high_um + pitch_um / 2, pitch_um).tolist():
+        desk.stage.move_to_um(span.clip(target_um))
+        place_um = desk.stage.position_um
+        if place_um not in curve:
+            curve[place_um] = tenengrad(desk.view.frame().pixels)
+    return curve
+
+
+def _fault(curve: Curve, reachable: Range, pitch_um: float) -> str | None:
+    """Return what is wrong with a coarse curve, None if it has a peak to go for."""
+    if len(curve) < 3:
+        return "the stage has too little room for a sweep"
+    peak_um = _peak_um(curve)
+    middle = float(np.median(list(curve.values())))
+    if curve[peak_um] <= (1 + PROMINENCE) * middle:
+        return "no place was sharper than the others"
+    if peak_um in (min(curve), max(curve)):
+        inside = reachable.low_um + pitch_um < peak_um < reachable.high_um - pitch_um
+        cure = "widen sweep_reach_um" if inside else "the stage may go no further"
+        return (
+            f"sharpness still rose at {peak_um:.1f} um, the end of the sweep; the focus may lie "
+            f"beyond: {cure}"
+        )
+    return None
+
+
+def _peak_um(curve: Curve) -> float:
+    return max(curve, key=curve.__getitem__)
+
+
+def vertex_um(curve: Curve) -> float:
+    """Return the vertex of the parabola through the sharpest place and its two neighbours."""
+    places_um = sorted(curve)
+    best = places_um.index(_peak_um(curve))
+    if best in (0, len(places_um) - 1):
+        return places_um[best]
+    a_um, b_um, c_um = places_um[best - 1 : best + 2]
+    rise_a = (curve[b_um] - curve[a_um]) * (c_um - b_um)
+    rise_c = (curve[b_um] - curve[c_um]) * (b_um - a_um)
+    if rise_a + rise_c == 0:
+        return b_um
+    return b_um + 0.5 * (rise_a * (c_um - b_um) - rise_c * (b_um - a_um)) / (rise_a + rise_c)

@@ -1,0 +1,54 @@
+"""What a user may set; every value is checked, and unknown names are refused."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_af.errors import UserError
+
+_SWEEP_PATH = 6.0
+"""Length of a sweep's path in reaches: down 1, up 2, back to a peak 2, home again 1."""
+
+
+class FocusSettings(BaseModel):
+    """How a focus command behaves. Make it with `checked` to get a UserError for a bad value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    tolerance_um: float = Field(0.25, gt=0, le=5)
+    """In focus is within this of it. A quarter to a third of the depth of field."""
+    certainty: float = Field(0.8, ge=0.5, lt=1)
+    """Probability that must lie within a depth of field of the answer."""
+    depth_of_field_um: float = Field(0.8, gt=0, le=50)
+    """lambda n / NA^2 with the camera's share: 0.8 um for 20x/0.75."""
+    most_moves: int = Field(4, ge=1, le=20)
+    """Moves that a single shot may take, corrections included."""
+    sweep_reach_um: float = Field(16.0, gt=0, le=5000)
+    """How far to either side a sweep looks."""
+    travel_budget_um: float = Field(300.0, gt=0, le=50_000)
+    """Path that one command may travel, all moves together."""
+    frame_timeout_s: float = Field(2.0, gt=0, le=60)
+
+    @model_validator(mode="after")
+    def _budget_covers_a_sweep(self) -> Self:
+        needed_um = _SWEEP_PATH * self.sweep_reach_um
+        if self.travel_budget_um < needed_um:
+            raise ValueError(
+                f"travel_budget_um = {self.travel_budget_um:g} is too little for sweep_reach_um = "
+                f"{self.sweep_reach_um:g}: a sweep may travel {needed_um:g} um; allow that, or "
+                "look less far"
+            )
+        return self
+
+    @classmethod
+    def checked(cls, **values: float) -> Self:
+        """Return the settings, or raise UserError that names the value and its limit."""
+        try:
+            return cls(**values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            message = fault["msg"].removeprefix("Value error, ")
+            if fault["loc"]:
+                name = ".".join(str(part) for part in fault["loc"])
+                message = f"{name} = {fault['input']}: {message[0].lower()}{message[1:]}"
+            raise UserError(message) from error

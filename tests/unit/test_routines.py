@@ -1,0 +1,307 @@
+"""The routines on the virtual microscope, with an observer that knows the hidden truth or lies."""
+
+import numpy as np
+import pytest
+from oracle import Oracle, Rig, Tampered, painted
+
+from edge_af.classifier import Abstained
+from edge_af.routines.focus import focus
+from edge_af.routines.ports import Method
+from edge_af.routines.single_shot import single_shot
+from edge_af.routines.sweep import sweep, vertex_um
+from edge_af.settings import FocusSettings
+from hw.stage import LimitError, Range
+
+GOOD_UM = 0.5
+
+
+def single(rig, tells=lambda defocus_um: defocus_um, sigma_um=0.3, **settings):
+    """Return the attempt, how many frames it took, and how many moves."""
+    with rig.desk(FocusSettings(**settings)) as desk:
+        attempt = single_shot(desk, Oracle(rig, tells, sigma_um))
+        return attempt, desk.view.frames, rig.guard.moves
+
+
+def swept(rig, **settings):
+    with rig.desk(FocusSettings(**settings)) as desk:
+        return sweep(desk)
+
+
+def focused(rig, tells):
+    with rig.desk() as desk:
+        return focus(desk, Oracle(rig, tells))
+
+
+# Single shot
+
+
+@pytest.mark.parametrize("backlash_um", [0.0, 2.5, 8.0])
+def test_a_single_shot_focuses_from_anywhere_on_the_scale(backlash_um):
+    frames = []
+    for seed, defocus_um in enumerate(np.linspace(-12, 12, 13)):
+        rig = Rig(
+            seed=seed,
+            kind=("tissue", "smear", "sparse")[seed % 3],
+            defocus_um=float(defocus_um),
+            backlash_um=backlash_um,
+        )
+        attempt, count, _ = single(rig)
+        assert attempt.found, attempt.reason
+        assert abs(rig.truth.defocus_um) <= GOOD_UM
+        assert rig.truth.crashes == 0
+        frames.append(count)
+    assert np.median(frames) <= 4
+    assert max(frames) <= 5
+
+
+@pytest.mark.parametrize("drift_um_per_s", [-0.3, 0.3])
+def test_a_drifting_focus_is_followed(drift_um_per_s):
+    rig = Rig(defocus_um=-9.0, drift_um_per_s=drift_um_per_s)
+    attempt, _, _ = single(rig)
+    assert attempt.found
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+@pytest.mark.parametrize("defocus_um", [-17.0, 17.0])
+def test_a_start_beyond_the_scale_is_worked_off(defocus_um):
+    rig = Rig(defocus_um=defocus_um)
+    attempt, _, _ = single(rig)
+    assert attempt.found
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+@pytest.mark.parametrize("engaged", [False, True])
+def test_in_focus_already_it_stays(engaged):
+    rig = Rig(defocus_um=0.0, drift_um_per_s=0.0)
+    if engaged:
+        rig.engage()
+        off_um = rig.truth.defocus_um
+        attempt, frames, moves = single(rig, lambda defocus_um: defocus_um - off_um)
+    else:
+        attempt, frames, moves = single(rig)
+    assert (attempt.found, frames, moves, rig.moved_um) == (True, 1, 0, 0)
+
+
+@pytest.mark.parametrize("defocus_um", [-1.2, -0.6, 0.3, 0.9, 1.2, 1.24, 1.26, 1.3])
+def test_close_to_focus_with_the_gears_in_any_state_it_arrives(defocus_um):
+    # Half the slack away from focus, the place to go to is the place where it stands: it must
+    # engage the gears all the same.
+    rig = Rig(seed=3, defocus_um=float(defocus_um), ring_um=0)
+    attempt, _, _ = single(rig)
+    assert attempt.found, attempt.reason
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_an_unsure_observer_is_asked_again_from_elsewhere():
+    rig = Rig(defocus_um=0.0, drift_um_per_s=0.0)
+    rig.engage()
+    seen = []
+
+    def unsure(defocus_um):
+        seen.append(defocus_um)
+        return defocus_um
+
+    attempt, frames, _ = single(rig, unsure, sigma_um=1.5, certainty=0.7, most_moves=10)
+    assert frames > 1
+    assert (np.abs(np.diff(seen)) > 0.3).all()
+    assert attempt.found
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_a_biased_observer_leaves_its_bias_and_no_more():
+    rig = Rig(seed=2, defocus_um=6.0)
+    attempt, _, _ = single(rig, lambda defocus_um: defocus_um + 0.3)
+    assert attempt.found
+    assert rig.truth.defocus_um == pytest.approx(-0.3, abs=0.3)
+
+
+def test_an_observer_with_the_wrong_sign_is_found_out_and_undone():
+    for seed, defocus_um in enumerate([-11.0, -4.0, 1.0, 3.0, 8.0]):
+        rig = Rig(seed=seed, kind="smear", defocus_um=defocus_um)
+        rig.engage()
+        before_um = rig.truth.defocus_um
+        attempt, _, _ = single(rig, lambda defocus_um: -defocus_um)
+        assert not attempt.found
+        assert rig.moved_um == pytest.approx(0, abs=1e-6)
+        assert rig.truth.defocus_um == pytest.approx(before_um, abs=0.3)  # play and drift
+
+
+@pytest.mark.parametrize("always_um", [-10.0, -1.0, 0.9, 1.5, 6.0])
+def test_an_observer_that_says_one_thing_only_is_found_out_and_undone(always_um):
+    rig = Rig(seed=4, kind="smear", defocus_um=-5.0)
+    rig.engage()
+    attempt, _, moves = single(rig, lambda _: always_um)
+    assert not attempt.found
+    assert moves <= 4 + 1
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_small_steps_the_wrong_way_do_not_add_up():
+    # No single step is long enough to show, but their sum is.
+    rig = Rig(seed=4, kind="smear", defocus_um=2.0, backlash_um=0.0)
+    says_um = iter([-1.0, -1.0, -1.0, 0.0])
+    attempt, _, _ = single(rig, lambda _: next(says_um))
+    assert not attempt.found
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_it_gives_up_after_the_moves_it_may_make():
+    rig = Rig(defocus_um=10.0, backlash_um=0.0)
+    attempt, frames, moves = single(rig, most_moves=1, tells=lambda defocus_um: 0.5 * defocus_um)
+    assert attempt.reason == "not in focus after 1 moves"
+    assert (frames, moves) == (2, 2)  # the second is the way back
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_abstention_after_a_move_takes_it_back_and_says_so():
+    rig = Rig(defocus_um=10.0)
+    says = iter([10.0, Abstained.UNFAMILIAR])
+    attempt, _, _ = single(rig, lambda _: next(says))
+    assert not attempt.found
+    assert not attempt.empty
+    assert "the model abstained: unfamiliar" in attempt.reason
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_a_focus_out_of_reach_is_named():
+    rig = Rig(defocus_um=10.0, backlash_um=0.0, limits=Range(-4.0, 20.0))
+    attempt, _, _ = single(rig)
+    assert not attempt.found
+    assert "out of the stage's reach" in attempt.reason
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("limits", "defocus_um"),
+    [(Range(-1.0, 30.0), -8.0), (Range(0.0, 30.0), -8.0), (Range(-30.0, 0.0), 8.0)],
+)
+def test_a_start_at_a_soft_limit_is_no_hindrance(limits, defocus_um):
+    rig = Rig(defocus_um=defocus_um, limits=limits)
+    attempt, _, _ = single(rig)
+    assert attempt.found, attempt.reason
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_where_the_way_back_is_closed_it_says_how_near_it_is():
+    rig = Rig(seed=4, kind="smear", defocus_um=3.0, limits=Range(0.0, 30.0))
+    attempt, _, _ = single(rig, lambda defocus_um: -defocus_um)
+    assert not attempt.found
+    # A return from above ends with an overshoot below, which the limit forbids.
+    assert rig.moved_um == pytest.approx(2.5, abs=1e-6)
+    assert "as near to its start" in attempt.reason
+
+
+# Sweep
+
+
+@pytest.mark.parametrize("defocus_um", [-11.0, 0.0, 12.0])
+def test_a_sweep_finds_the_focus(defocus_um):
+    rig = Rig(seed=3, kind="smear", defocus_um=defocus_um)
+    attempt = swept(rig)
+    assert attempt.found, attempt.reason
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+@pytest.mark.parametrize("backlash_um", [0.0, 8.0])
+def test_a_sweep_does_not_mind_the_backlash(backlash_um):
+    rig = Rig(seed=3, kind="smear", defocus_um=5.0, backlash_um=backlash_um)
+    assert swept(rig).found
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_a_flat_curve_leaves_the_stage_where_it_was():
+    rig = Rig(kind="empty")
+    attempt = swept(rig)
+    assert attempt.reason == "no place was sharper than the others"
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_frames_all_black_are_flat_too():
+    rig = Rig()
+    rig.camera = Tampered(rig.camera, painted(0))
+    assert swept(rig).reason == "no place was sharper than the others"
+
+
+@pytest.mark.parametrize(
+    ("limits", "cure"),
+    [(Range(-60.0, 60.0), "widen sweep_reach_um"), (Range(-9.0, 9.0), "may go no further")],
+)
+@pytest.mark.parametrize("defocus_um", [-14.0, 14.0])
+def test_a_peak_beyond_the_reach_is_not_taken_for_one_at_its_end(limits, cure, defocus_um):
+    rig = Rig(seed=3, kind="smear", defocus_um=defocus_um, limits=limits)
+    attempt = swept(rig, sweep_reach_um=8.0)
+    assert not attempt.found
+    assert "sharpness still rose" in attempt.reason
+    assert attempt.reason.endswith(cure)
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_a_sweep_near_a_soft_limit_takes_what_room_there_is():
+    rig = Rig(seed=3, kind="smear", defocus_um=4.0, limits=Range(-9.0, 3.0))
+    assert swept(rig).found
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_no_room_for_a_sweep_is_said():
+    rig = Rig(limits=Range(-2.6, 0.5))
+    assert "too little room" in swept(rig).reason
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_the_vertex_is_that_of_the_parabola():
+    def parabola(place_um):
+        return 3.0 - 0.7 * (place_um - 1.3) ** 2
+
+    uneven_um = [-2.0, 0.5, 1.1, 2.4, 4.0]
+    assert vertex_um({place_um: parabola(place_um) for place_um in uneven_um}) == pytest.approx(1.3)
+    assert vertex_um({0.0: 3.0, 1.0: 2.0, 2.0: 1.0}) == 0.0
+    assert vertex_um({0.0: 1.0, 1.0: 1.0, 2.0: 1.0}) == 0.0
+    assert vertex_um({0.0: 0.5, 1.0: 1.0, 2.0: 1.0}) == pytest.approx(1.5)
+    assert vertex_um({5.0: 1.0}) == 5.0
+
+
+# Focus: the one, then the other
+
+
+@pytest.mark.parametrize("abstained", [Abstained.UNFAMILIAR, Abstained.UNCERTAIN])
+def test_an_observer_that_abstains_is_replaced_by_a_sweep(abstained):
+    rig = Rig(seed=3, kind="smear", defocus_um=6.0)
+    method, attempt = focused(rig, lambda _: abstained)
+    assert (method, attempt.found) == (Method.SWEEP, True)
+    assert attempt.reason == f"the model abstained: {abstained}"
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_an_empty_field_is_not_moved():
+    rig = Rig(kind="empty")
+    method, attempt = focused(rig, lambda _: Abstained.EMPTY)
+    assert (method, attempt.found, rig.guard.moves) == (Method.NONE, False, 0)
+    assert attempt.reason == "the model abstained: empty"
+
+
+@pytest.mark.parametrize(
+    "lie", [lambda defocus_um: -defocus_um, lambda _: 5.0, lambda _: 1.2], ids=["sign", "5", "1.2"]
+)
+def test_after_a_lie_the_sweep_still_finds_the_focus(lie):
+    for seed, defocus_um in ((3, 1.0), (6, 9.0)):
+        rig = Rig(seed=seed, kind="smear", defocus_um=defocus_um)
+        method, attempt = focused(rig, lie)
+        assert (method, attempt.found) == (Method.SWEEP, True)
+        assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_nothing_found_gives_both_reasons():
+    rig = Rig(kind="empty")
+    method, attempt = focused(rig, lambda _: Abstained.UNFAMILIAR)
+    assert (method, attempt.found) == (Method.NONE, False)
+    assert attempt.reason == (
+        "the model abstained: unfamiliar; sweep: no place was sharper than the others"
+    )
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_a_spent_budget_ends_it_where_it_stands():
+    rig = Rig(defocus_um=10.0)
+    with pytest.raises(LimitError, match="travel budget"):
+        single(rig, sweep_reach_um=0.5, travel_budget_um=3.0)
+    assert rig.moved_um == 0
