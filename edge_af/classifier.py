@@ -22,8 +22,10 @@ INDEPENDENT_TILES = 4.0
 
 _TILE_DOUBT = 0.05
 
-_FAMILIAR_SHARE = 0.5
-"""A frame most of whose tiles look like nothing in training is not trusted in the rest either."""
+_LEADING = 0.5
+_SOUND_SHARE = 0.5
+"""Of the tiles with at least half the content of the fullest, half must be familiar and certain:
+where most of a frame means nothing to the model, what it makes of the rest is not to be trusted."""
 
 _DISAGREEMENT_UM = 2.0
 """Median distance of the tiles' answers from their median, beyond which a frame makes no sense:
@@ -64,13 +66,15 @@ class Classifier:
         tiles = [tile for tile in tiles if tile.content >= limits.min_content]
         if not tiles:
             return Sight(None, Abstained.EMPTY, 0)
+        contents = np.array([tile.content for tile in tiles])
+        leading = contents >= _LEADING * contents.max()
         features = self.features(tiles)
         familiar = novelty(card, features) <= limits.max_novelty
-        if familiar.mean() < _FAMILIAR_SHARE:
+        if familiar[leading].mean() < _SOUND_SHARE:
             return Sight(None, Abstained.UNFAMILIAR, 0)
-        answers = self.answer(features[familiar])
-        certain = entropy_nats(answers) <= limits.max_entropy_nats
-        if not certain.any():
+        answers = self.answer(features)
+        certain = familiar & (entropy_nats(answers) <= limits.max_entropy_nats)
+        if certain[leading].mean() < _SOUND_SHARE:
             return Sight(None, Abstained.UNCERTAIN, 0)
         answers = answers[certain]
         if not agree(self.scale.expected_um(answers)):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
 from typing import Self
 
 from edge_af.classifier import Classifier
@@ -176,14 +175,9 @@ class Instrument:
         self._enter_state(State.IDLE)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
-            self._connected.__exit__(kind, error, trace)
+            self._connected.close()
         finally:
             # A command in another thread sees the stop, or the loss of its camera, and ends.
             with self._busy:

@@ -4,7 +4,6 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Final, Self
 
 from hw import path
@@ -270,14 +269,9 @@ class GuardedStage:
         self._connected = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connected = False
         try:
             self.stop()
         finally:
-            self._stage.__exit__(kind, error, trace)
+            self._stage.__exit__(*error)

@@ -4,7 +4,6 @@ import math
 import threading
 from collections import deque
 from itertools import pairwise
-from types import TracebackType
 from typing import Self
 
 from hw.camera import CameraError, CameraStalled, Frame
@@ -130,12 +129,7 @@ class ReplayStage:
         self._settled_at_s = self.clock.now_s()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
         self._connected = False
 
@@ -204,10 +198,5 @@ class ReplayCamera:
         self._next = 0
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._started_s = None

@@ -1,7 +1,6 @@
 """What a focus stage is to the rest of edge-af, and how it can fail."""
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol, Self
 
 from hw.errors import HardwareError
@@ -81,9 +80,4 @@ class Stage(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...

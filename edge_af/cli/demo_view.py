@@ -1,7 +1,6 @@
 """The demo's table: a line for each field as it ends, and below them what is under way."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -60,12 +59,7 @@ class DemoView:
         )
         self._update()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._status.stop()
 
     def summarise(self, figures: Mapping[str, object]) -> None:

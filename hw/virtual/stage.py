@@ -1,7 +1,6 @@
 """A stage driver whose motor is virtual."""
 
 import threading
-from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
@@ -85,11 +84,6 @@ class VirtualStage:
         self._connected = True
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connected = False
         self.stop()
