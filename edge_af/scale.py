@@ -30,11 +30,6 @@ PAPER41_LABELS = tuple(f"class {number}" for number in range(-_PAPER_SIDE, _PAPE
 _EDGE_TOLERANCE = 1e-6
 
 
-def correction_um(defocus_um: float) -> float:
-    """Return the move of the stage, in um, that takes `defocus_um` away."""
-    return -defocus_um
-
-
 class ScaleError(UserError, ValueError):
     """Bins, labels or a defocus that make no scale."""
 

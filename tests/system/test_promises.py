@@ -27,7 +27,6 @@ from edge_af.routines.focus import focus
 from edge_af.routines.ports import Method, Outcome
 from edge_af.routines.single_shot import single_shot
 from edge_af.routines.sweep import sweep
-from edge_af.scale import correction_um
 from edge_af.settings import FocusSettings
 from hw.camera import CameraError, CameraStalled
 from hw.stage import LimitError, Range, StageFault, StageStopped
@@ -519,7 +518,7 @@ def test_7_positive_defocus_moves_the_stage_in_the_negative_direction(defocus_um
     rig = Rig(defocus_um=defocus_um, backlash_um=0.0)
     with rig.desk() as desk:
         assert single_shot(desk, Oracle(rig)).found
-    assert rig.moved_um == pytest.approx(correction_um(defocus_um), abs=0.5)
+    assert rig.moved_um == pytest.approx(-defocus_um, abs=0.5)
     assert rig.moved_um * defocus_um < 0
 
 

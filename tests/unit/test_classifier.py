@@ -131,9 +131,10 @@ def test_more_tiles_than_are_independent_add_no_certainty(answers, copies):
 def test_up_to_the_cap_tiles_that_agree_add_certainty():
     answer = np.full((1, CLASSES), 0.3 / 40)
     answer[0, 9] = 0.7
-    tops = [fuse(np.repeat(answer, count, axis=0))[9] for count in (1, 2, 3, 4, 5, 9)]
-    assert tops[0] < tops[1] < tops[2] < tops[3]
-    assert tops[4:] == pytest.approx([tops[3]] * 2)
+    cap = int(INDEPENDENT_TILES)
+    tops = [fuse(np.repeat(answer, count, axis=0))[9] for count in range(1, cap + 4)]
+    assert np.all(np.diff(tops[:cap]) > 0)
+    assert tops[cap:] == pytest.approx([tops[cap - 1]] * 3)
 
 
 def test_one_tile_does_not_veto_the_others():

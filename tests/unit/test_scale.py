@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_af.scale import PAPER41_LABELS, DefocusScale, ScaleError, correction_um
+from edge_af.scale import PAPER41_LABELS, DefocusScale, ScaleError
 
 PAPER = DefocusScale.paper41()
 DEFOCUS_UM = st.floats(-12.5, 12.5)
@@ -131,13 +131,6 @@ def test_fewer_classes_than_the_papers_are_a_scale_too():
 def test_nan_has_no_class():
     with pytest.raises(ScaleError, match="NaN"):
         PAPER.index_of(math.nan)
-
-
-@given(DEFOCUS_UM, st.floats(-100, 100))
-def test_the_correction_takes_the_stage_to_focus(defocus_um, focus_um):
-    stage_um = focus_um + defocus_um
-    assert stage_um + correction_um(defocus_um) == pytest.approx(focus_um, abs=1e-9)
-    assert correction_um(3.0) < 0  # positive defocus: the stage must go the negative way
 
 
 def test_neighbours_share_an_edge_exactly():
