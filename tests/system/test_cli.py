@@ -36,9 +36,6 @@ FIELD_KEYS = {
     "crashed",
 }
 
-needs_shipped = pytest.mark.skipif(
-    not SHIPPED_MODEL.exists(), reason="the model that ships is not there"
-)
 needs_pads = pytest.mark.skipif(not PADS.exists(), reason=f"the recorded stack {PADS} is absent")
 
 
@@ -268,7 +265,7 @@ def test_bench_latency_counts_its_runs(packed_model, capfd):
 # --- mistakes
 
 
-@pytest.fixture(params=["tiny", pytest.param("shipped", marks=needs_shipped)])
+@pytest.fixture(params=["tiny", "shipped"])
 def whole_model(request) -> Path:
     return SHIPPED_MODEL if request.param == "shipped" else request.getfixturevalue("packed_model")
 
@@ -467,7 +464,6 @@ def test_the_shell_completes_commands():
 # --- with the model that ships
 
 
-@needs_shipped
 def test_demo_of_the_installation():
     done = run_command("demo", "--once", "--json", "--fields", "6", "--seed", "7")
     assert (done.returncode, done.stderr) == (0, "")
@@ -476,7 +472,6 @@ def test_demo_of_the_installation():
     assert document["summary"]["crashes"] == 0
 
 
-@needs_shipped
 @needs_pads
 def test_a_real_stack_is_focused_from_every_recorded_start():
     done = run_command("demo", "--once", "--json", "--replay", PADS)
