@@ -18,7 +18,8 @@ class FocusSettings(BaseModel):
     tolerance_um: float = Field(0.25, gt=0, le=5)
     """In focus is within this of it. A quarter to a third of the depth of field."""
     certainty: float = Field(0.8, ge=0.5, lt=1)
-    """Probability that must lie within a depth of field of the answer."""
+    """Probability of lying within half a depth of field of focus, by the newest frame alone, from
+    which on one frame is enough."""
     depth_of_field_um: float = Field(0.8, gt=0, le=50)
     """lambda n / NA^2 with the camera's share: 0.8 um for 20x/0.75."""
     most_moves: int = Field(4, ge=1, le=20)

@@ -83,7 +83,7 @@ class Oracle:
         self,
         rig: Rig,
         tells: Callable[[float], float | Abstained] = lambda defocus_um: defocus_um,
-        sigma_um: float = 0.3,
+        sigma_um: float = 0.1,
     ):
         self.scale = DefocusScale.paper41()
         self._rig = rig

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge_af.demo import FieldResult
     from edge_af.model_file import ModelFile
 
-_FIELDS = 10
+_FIELDS = 20
 
 
 def demo(

@@ -9,64 +9,84 @@ from edge_af.belief import Belief
 from edge_af.classifier import Abstained
 from edge_af.routines.ports import Attempt, Desk, Observer
 from edge_af.scale import DefocusScale
+from edge_af.settings import FocusSettings
 from edge_af.sharpness import tenengrad
+from hw.camera import Frame
 from hw.stage import Range
 
-_PLAY_UM = 0.1
-"""Spread given to the belief for each move: what play and drift may have changed."""
+_FORGOTTEN_UM = 0.3
+"""Spread given to the belief for each move. Play and drift change less; but frames from one side of
+focus err alike in a thick specimen, so that many of them must not outweigh the newest."""
 
 _NEAR = 2.0
-"""Pictures taken within this many depths of field may be alike in sharpness."""
+"""In depths of field: pictures taken within this of each other may be alike in sharpness."""
+
+_ACROSS = 0.75
+"""In depths of field: how far beyond the likely focus a second look is taken. What the specimen
+makes a frame say wrong differs from one side of focus to the other."""
+
+_SEVERAL = 3
+"""So many looks from near focus, on both sides of it, are as good as a sure one."""
+
+_SURE_AMONG_SEVERAL = 0.75
+_AS_SHARP = 0.9
+"""Share of the sharpness of the looks around it that the last of several must have."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Look:
+    """A frame, where it was taken, and the belief that it alone gives."""
+
     position_um: float
     slack_um: float
     sharpness: float
+    seen: Belief
+
+    @property
+    def offset_um(self) -> float:
+        """Where this frame alone puts the focus, from where it was taken."""
+        return self.seen.best_um - self.position_um
 
 
 def single_shot(desk: Desk, observer: Observer) -> Attempt:
     """Bring the stage into focus by what single frames say.
 
     Each frame sharpens a belief over the focus position; the stage moves to where it lies, and
-    the next frame either confirms, corrects, or shows that the picture is no better: then the
-    stage goes back to where it was. Raises HardwareError as camera and stage do.
+    the next frame confirms or corrects. A frame that is not sure is followed by one from the other
+    side. If a picture is no better than an earlier one, or the model abstains, the stage goes back
+    to where it was. Raises HardwareError as camera and stage do.
     """
     stage, settings, scale = desk.stage, desk.settings, observer.scale
     start_um = stage.position_um
-    frame = desk.view.frame()
-    sight = observer.look(frame)
-    if sight.distribution is None:
-        reason = f"the model abstained: {sight.abstained}"
-        return Attempt(False, reason, empty=sight.abstained is Abstained.EMPTY)
     belief = _no_idea(start_um, scale, stage.slack_um)
-    sharpest = _Place(start_um, stage.slack_um, tenengrad(frame.pixels))
+    looks: list[_Look] = []
     for moves_left in range(settings.most_moves, -1, -1):
-        belief.look(stage.position_um, scale, sight.distribution, stage.slack_um)
-        if _in_focus(desk, belief, scale, sight.distribution):
-            return Attempt(True)
-        if not moves_left:
-            break
-        target_um = _target_um(desk, belief)
-        if target_um is None:
-            reason = f"the focus seems to lie at {belief.best_um:.1f} um, out of the stage's reach"
-            return desk.give_up(start_um, reason)
-        stage.move_to_um(target_um)
-        belief.spread(_PLAY_UM)
         frame = desk.view.frame()
         sight = observer.look(frame)
         if sight.distribution is None:
-            reason = f"after a move to {target_um:.1f} um the model abstained: {sight.abstained}"
-            return desk.give_up(start_um, reason)
-        here = _Place(stage.position_um, stage.slack_um, tenengrad(frame.pixels))
-        if _no_better(here, sharpest, settings.depth_of_field_um):
+            reason = f"the model abstained: {sight.abstained}"
+            if not looks:
+                return Attempt(False, reason, empty=sight.abstained is Abstained.EMPTY)
+            return desk.give_up(start_um, f"after a move to {stage.position_um:.1f} um {reason}")
+        belief.look(stage.position_um, scale, sight.distribution, stage.slack_um)
+        looks.append(_look(desk, frame, scale, sight.distribution))
+        worse = _worse_than(looks, settings.depth_of_field_um)
+        if worse is not None:
             reason = (
-                f"the picture at {here.position_um:.1f} um was no better than that at "
-                f"{sharpest.position_um:.1f} um"
+                f"the picture at {stage.position_um:.1f} um was no better than that at "
+                f"{worse.position_um:.1f} um"
             )
             return desk.give_up(start_um, reason)
-        sharpest = max(sharpest, here, key=lambda place: place.sharpness)
+        if _in_focus(desk, belief, looks):
+            return Attempt(True)
+        if not moves_left:
+            break
+        target_um = stage.reachable.clip(_next_um(desk, belief, looks))
+        if abs(target_um - stage.position_um) < stage.step_um / 2:
+            reason = f"the focus seems to lie at {belief.best_um:.1f} um, out of the stage's reach"
+            return desk.give_up(start_um, reason)
+        stage.move_to_um(target_um)
+        belief.spread(_FORGOTTEN_UM)
     return desk.give_up(start_um, f"not in focus after {settings.most_moves} moves")
 
 
@@ -82,45 +102,66 @@ def _no_idea(position_um: float, scale: DefocusScale, slack_um: float) -> Belief
     return Belief(Range(low_um, position_um - ends.low_um + margin_um + slack_um))
 
 
-def _in_focus(
-    desk: Desk, belief: Belief, scale: DefocusScale, distribution: NDArray[np.float64]
-) -> bool:
-    here_um, settings = desk.stage.position_um, desk.settings
+def _look(
+    desk: Desk, frame: Frame, scale: DefocusScale, distribution: NDArray[np.float64]
+) -> _Look:
+    here_um = desk.stage.position_um
     seen = _no_idea(here_um, scale, 0.0)
     seen.look(here_um, scale, distribution)
-    if abs(seen.best_um - here_um) > settings.depth_of_field_um:
-        return False  # whatever was believed before: this frame is the one that verifies
-    if desk.stage.slack_um > 0:
-        # Where the axis stands is not known to the gap of the gears, but how the picture looks is.
-        belief = seen
-    best_um = belief.best_um
+    return _Look(here_um, desk.stage.slack_um, tenengrad(frame.pixels), seen)
+
+
+def _near(looks: list[_Look], settings: FocusSettings) -> list[_Look]:
+    reach_um = _NEAR * settings.depth_of_field_um
+    return [look for look in looks if abs(look.offset_um) <= reach_um]
+
+
+def _in_focus(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
+    """Tell whether focus is sure: by the newest look alone, or by several around it."""
+    settings, newest = desk.settings, looks[-1]
+    half_um = settings.depth_of_field_um / 2
+    # Where the axis stands may not be known to the gap of the gears; how the picture looks is.
+    best_um = newest.seen.best_um if newest.slack_um > 0 else belief.best_um
+    if abs(best_um - newest.position_um) > _tolerance_um(desk):
+        return False
+    if newest.seen.within(newest.position_um, half_um) >= settings.certainty:
+        return True
+    near = _near(looks, settings)
+    places_um = [look.position_um for look in near]
     return (
-        abs(best_um - here_um) <= _tolerance_um(desk)
-        and belief.within(best_um, settings.depth_of_field_um) >= settings.certainty
+        len(near) >= _SEVERAL
+        and max(places_um) - min(places_um) >= half_um
+        and newest.sharpness >= _AS_SHARP * max(look.sharpness for look in near)
+        and newest.seen.within(newest.position_um, 2 * half_um) >= _SURE_AMONG_SEVERAL
     )
 
 
-def _target_um(desk: Desk, belief: Belief) -> float | None:
-    """Return where to look next; None if the stage cannot come nearer to the focus."""
-    stage, here_um, best_um = desk.stage, desk.stage.position_um, belief.best_um
-    target_um = stage.reachable.clip(best_um)
-    if abs(target_um - here_um) > stage.step_um / 2:
-        return target_um
-    if abs(best_um - target_um) > _tolerance_um(desk):
-        return None
-    # The same picture again would tell nothing new; one from aside does, and engages the gears.
-    aside_um = max(desk.settings.depth_of_field_um, stage.step_um)
-    up = here_um + aside_um <= stage.reachable.high_um
-    return stage.reachable.clip(here_um + aside_um if up else here_um - aside_um)
+def _next_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float:
+    """Return where to look next."""
+    stage, settings, best_um = desk.stage, desk.settings, belief.best_um
+    here_um = stage.position_um
+    across_um = max(_ACROSS * settings.depth_of_field_um, stage.step_um)
+    near = _near(looks, settings)
+    if [looks[-1]] == near:
+        return best_um + across_um if here_um <= best_um else best_um - across_um
+    if abs(best_um - here_um) > _tolerance_um(desk):
+        return best_um
+    # The same picture again would tell nothing new.
+    up_um = here_um + across_um
+    return up_um if up_um <= stage.reachable.high_um else here_um - across_um
 
 
 def _tolerance_um(desk: Desk) -> float:
     return max(desk.settings.tolerance_um, desk.stage.step_um / 2)
 
 
-def _no_better(here: _Place, sharpest: _Place, depth_of_field_um: float) -> bool:
-    """Tell whether a picture should be sharper than the sharpest so far, and is not."""
-    apart_um = abs(here.position_um - sharpest.position_um)
+def _worse_than(looks: list[_Look], depth_of_field_um: float) -> _Look | None:
+    """Return the look that the newest should be sharper than and is not, None if it is well."""
+    *earlier, newest = looks
+    if not earlier:
+        return None
+    sharpest = max(earlier, key=lambda look: look.sharpness)
     # The first place is known to the gap of the gears only.
     near_um = _NEAR * depth_of_field_um + sharpest.slack_um
-    return apart_um > near_um and here.sharpness <= sharpest.sharpness
+    apart_um = abs(newest.position_um - sharpest.position_um)
+    return sharpest if apart_um > near_um and newest.sharpness <= sharpest.sharpness else None

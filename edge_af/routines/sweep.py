@@ -7,15 +7,22 @@ from edge_af.sharpness import tenengrad
 from hw.stage import Range
 
 COARSE = 2.0
-FINE = 0.4
+FINE = 0.5
 """Steps of the two passes, in depths of field. The coarse one still lands on the peak's flank."""
+
+FINE_REACH = 3.5
+"""How far the fine pass goes to either side of the coarse peak, in depths of field: past the flanks
+of the peak that a specimen some 4 um thick has."""
+
+_FEW = 5
+"""With fewer places than this about its peak a curve has no middle, only a highest place."""
 
 PROMINENCE = 0.02
 """A peak must stand out from the middle of the curve by this share. Noise alone, a mean over some
 10^5 pixels, reaches a tenth of it."""
 
-_AS_SHARP = 0.97
-"""Share of the best sharpness seen that the final frame must reach."""
+_AS_SHARP = 0.9
+"""Share of the sharpness seen there before that the final frame must reach."""
 
 Curve = dict[float, float]
 """Sharpness by stage position in um."""
@@ -39,14 +46,15 @@ def sweep(desk: Desk) -> Attempt:
     if fault is not None:
         return desk.give_up(start_um, fault)
     peak_um = _peak_um(coarse)
-    span = Range(
-        stage.reachable.clip(peak_um - coarse_um), stage.reachable.clip(peak_um + coarse_um)
-    )
+    reach_um = FINE_REACH * settings.depth_of_field_um
+    span = Range(stage.reachable.clip(peak_um - reach_um), stage.reachable.clip(peak_um + reach_um))
     fine = _measure(desk, span, FINE * settings.depth_of_field_um)
-    as_sharp = _AS_SHARP * max(coarse[peak_um], *fine.values())
-    for target_um in (vertex_um(fine), _peak_um(fine)):
+    for target_um in (middle_um(fine), _peak_um(fine)):
         stage.move_to_um(target_um)
-        if tenengrad(desk.view.frame().pixels) >= as_sharp:
+        expected = float(
+            np.interp(stage.position_um, sorted(fine), [fine[um] for um in sorted(fine)])
+        )
+        if tenengrad(desk.view.frame().pixels) >= _AS_SHARP * expected:
             return Attempt(True)
     return desk.give_up(start_um, "the sharpest place seen was not found again")
 
@@ -83,15 +91,15 @@ def _peak_um(curve: Curve) -> float:
     return max(curve, key=curve.__getitem__)
 
 
-def vertex_um(curve: Curve) -> float:
-    """Return the vertex of the parabola through the sharpest place and its two neighbours."""
-    places_um = sorted(curve)
-    best = places_um.index(_peak_um(curve))
-    if best in (0, len(places_um) - 1):
-        return places_um[best]
-    a_um, b_um, c_um = places_um[best - 1 : best + 2]
-    rise_a = (curve[b_um] - curve[a_um]) * (c_um - b_um)
-    rise_c = (curve[b_um] - curve[c_um]) * (b_um - a_um)
-    if rise_a + rise_c == 0:
-        return b_um
-    return b_um + 0.5 * (rise_a * (c_um - b_um) - rise_c * (b_um - a_um)) / (rise_a + rise_c)
+def middle_um(curve: Curve) -> float:
+    """Return the centroid of a curve's peak, of what stands above half its height.
+
+    Not its highest place: a thick specimen is sharp at several depths, and its focus is the middle
+    of them, each counted by its detail.
+    """
+    lowest, highest = min(curve.values()), max(curve.values())
+    above = {um: sharp - (lowest + highest) / 2 for um, sharp in curve.items()}
+    above = {um: excess for um, excess in above.items() if excess > 0}
+    if len(above) < _FEW:
+        return _peak_um(curve)
+    return sum(um * excess for um, excess in above.items()) / sum(above.values())

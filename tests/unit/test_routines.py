@@ -8,14 +8,14 @@ from edge_af.classifier import Abstained
 from edge_af.routines.focus import focus
 from edge_af.routines.ports import Method
 from edge_af.routines.single_shot import single_shot
-from edge_af.routines.sweep import sweep, vertex_um
+from edge_af.routines.sweep import middle_um, sweep
 from edge_af.settings import FocusSettings
 from hw.stage import LimitError, Range
 
 GOOD_UM = 0.5
 
 
-def single(rig, tells=lambda defocus_um: defocus_um, sigma_um=0.3, **settings):
+def single(rig, tells=lambda defocus_um: defocus_um, sigma_um=0.1, **settings):
     """Return the attempt, how many frames it took, and how many moves."""
     with rig.desk(FocusSettings(**settings)) as desk:
         attempt = single_shot(desk, Oracle(rig, tells, sigma_um))
@@ -101,7 +101,7 @@ def test_an_unsure_observer_is_asked_again_from_elsewhere():
         seen.append(defocus_um)
         return defocus_um
 
-    attempt, frames, _ = single(rig, unsure, sigma_um=1.5, certainty=0.7, most_moves=10)
+    attempt, frames, _ = single(rig, unsure, sigma_um=0.4)
     assert frames > 1
     assert (np.abs(np.diff(seen)) > 0.3).all()
     assert attempt.found
@@ -248,16 +248,23 @@ def test_no_room_for_a_sweep_is_said():
     assert rig.moved_um == pytest.approx(0, abs=1e-6)
 
 
-def test_the_vertex_is_that_of_the_parabola():
-    def parabola(place_um):
-        return 3.0 - 0.7 * (place_um - 1.3) ** 2
+def test_the_middle_of_a_peak_is_its_centroid_above_half_its_height():
+    def curve(*peaks):
+        places_um = np.arange(-4, 4.01, 0.25).tolist()
+        return {
+            um: 1.0 + sum(high * np.exp(-((um - at) ** 2)) for at, high in peaks)
+            for um in places_um
+        }
 
-    uneven_um = [-2.0, 0.5, 1.1, 2.4, 4.0]
-    assert vertex_um({place_um: parabola(place_um) for place_um in uneven_um}) == pytest.approx(1.3)
-    assert vertex_um({0.0: 3.0, 1.0: 2.0, 2.0: 1.0}) == 0.0
-    assert vertex_um({0.0: 1.0, 1.0: 1.0, 2.0: 1.0}) == 0.0
-    assert vertex_um({0.0: 0.5, 1.0: 1.0, 2.0: 1.0}) == pytest.approx(1.5)
-    assert vertex_um({5.0: 1.0}) == 5.0
+    assert middle_um(curve((0.6, 2.0))) == pytest.approx(0.6, abs=0.02)
+    # Two depths of equal detail: between them. The lesser of two far apart does not count.
+    assert middle_um(curve((-1.0, 2.0), (1.0, 2.0))) == pytest.approx(0, abs=0.02)
+    assert middle_um(curve((-2.0, 2.0), (2.0, 0.8))) == pytest.approx(-2, abs=0.05)
+
+
+def test_a_curve_of_few_places_has_its_middle_at_the_highest():
+    assert middle_um({0.0: 3.0, 0.8: 2.9, 6.5: 1.0}) == 0.0
+    assert middle_um({5.0: 1.0}) == 5.0
 
 
 # Focus: the one, then the other
