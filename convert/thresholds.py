@@ -10,6 +10,7 @@ from edge_af.classifier import calibrated, entropy_nats, novelty
 ABSTAIN_SHARE = 0.05
 """Share of the held-out tiles, the least certain ones, that get no answer."""
 
+_SURELY_EMPTY_SHARE = 0.1
 _STRANGE_SHARE = 0.001
 _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 93))
 
@@ -33,7 +34,9 @@ def fit_abstention(
 ) -> Abstention:
     """Return the limits beyond which a tile gets no answer, from held-out tiles."""
     strange = novelty(card, truth.features)
-    empty_content = np.quantile(truth.seen[~truth.full], 0.5) if (~truth.full).any() else 0.0
+    # Where in doubt, not empty: an empty field costs a sweep then, but no lone cell is passed by.
+    empty = truth.seen[~truth.full]
+    empty_content = np.quantile(empty, _SURELY_EMPTY_SHARE) if len(empty) else 0.0
     return Abstention(
         min_content=float(min(empty_content, np.quantile(truth.seen[truth.full], 0.005))),
         max_entropy_nats=float(

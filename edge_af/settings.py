@@ -22,7 +22,7 @@ class FocusSettings(BaseModel):
     which on one frame is enough."""
     depth_of_field_um: float = Field(0.8, gt=0, le=50)
     """lambda n / NA^2 with the camera's share: 0.8 um for 20x/0.75."""
-    most_moves: int = Field(4, ge=1, le=20)
+    most_moves: int = Field(5, ge=1, le=20)
     """Moves that a single shot may take, corrections included."""
     sweep_reach_um: float = Field(16.0, gt=0, le=5000)
     """How far to either side a sweep looks."""

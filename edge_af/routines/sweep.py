@@ -14,6 +14,7 @@ FINE_REACH = 3.5
 """How far the fine pass goes to either side of the coarse peak, in depths of field: past the flanks
 of the peak that a specimen some 4 um thick has."""
 
+_FLANK = 0.3
 _FEW = 5
 """With fewer places than this about its peak a curve has no middle, only a highest place."""
 
@@ -92,14 +93,14 @@ def _peak_um(curve: Curve) -> float:
 
 
 def middle_um(curve: Curve) -> float:
-    """Return the centroid of a curve's peak, of what stands above half its height.
+    """Return the centroid of a curve's peak, of what stands above _FLANK of its height.
 
     Not its highest place: a thick specimen is sharp at several depths, and its focus is the middle
     of them, each counted by its detail.
     """
     lowest, highest = min(curve.values()), max(curve.values())
-    above = {um: sharp - (lowest + highest) / 2 for um, sharp in curve.items()}
-    above = {um: excess for um, excess in above.items() if excess > 0}
+    flank = lowest + _FLANK * (highest - lowest)
+    above = {um: sharp - flank for um, sharp in curve.items() if sharp > flank}
     if len(above) < _FEW:
         return _peak_um(curve)
     return sum(um * excess for um, excess in above.items()) / sum(above.values())
