@@ -54,6 +54,20 @@ def test_a_single_shot_focuses_from_anywhere_on_the_scale(backlash_um):
     assert max(frames) <= 5
 
 
+@pytest.mark.parametrize(("backlash_um", "median_frames"), [(0.0, 4), (2.5, 4), (8.0, 5)])
+def test_an_observer_who_is_never_quite_sure_is_believed_from_both_sides(
+    backlash_um, median_frames
+):
+    frames = []
+    for seed, defocus_um in enumerate(np.linspace(-12, 12, 7)):
+        rig = Rig(seed=seed, kind="smear", defocus_um=float(defocus_um), backlash_um=backlash_um)
+        attempt, count, _ = single(rig, sigma_um=0.3)
+        assert attempt.found, attempt.reason
+        assert abs(rig.truth.defocus_um) <= GOOD_UM
+        frames.append(count)
+    assert np.median(frames) <= median_frames
+
+
 @pytest.mark.parametrize("drift_um_per_s", [-0.3, 0.3])
 def test_a_drifting_focus_is_followed(drift_um_per_s):
     rig = Rig(defocus_um=-9.0, drift_um_per_s=drift_um_per_s)
