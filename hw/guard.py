@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, Self
 
 from hw import path
-from hw.stage import LimitError, Range, Stage, StageError, StageStopped
+from hw.stage import HomingStage, LimitError, Range, StageDriver, StageError, StageStopped
 from hw.trust import UNTRUSTED_WINDOW, Trust
 
 _INSIST_S: Final = 0.002
@@ -27,7 +27,7 @@ class GuardedStage:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: StageDriver,
         *,
         soft_limits: Range,
         backlash_um: float,
@@ -157,6 +157,9 @@ class GuardedStage:
                 self._stopped = False
             self._budget_um, self._travel_um, self._moves = budget_um, 0.0, 0
             self._trust.anchor(self.position_um)
+            doubt = self._stage.take_doubt()
+            if doubt is not None:
+                self.distrust(doubt)
             yield
         finally:
             self._command.release()
@@ -169,23 +172,32 @@ class GuardedStage:
         began, and StageError outside a command. Whatever else the driver raises goes through and
         leaves the position untrusted.
         """
-        with self._state:
-            if not self._command.locked():
-                raise StageError("moves are made inside `with guard.command(budget_um=...)`")
-            if not self._idle.is_set():
-                raise StageError("another move is under way; wait for its end, or stop it")
-            self._refuse_if_stopped(target_um)
-            self._idle.clear()
-        try:
+        with self._moving(f"the move to {target_um:g} um"):
             waypoints_um = self._checked_path_um(target_um)
             self._moves += bool(waypoints_um)
             for waypoint_um in waypoints_um:
-                self._refuse_if_stopped(target_um)
+                self._refuse_if_stopped(f"the move to {target_um:g} um")
                 self._run_to(waypoint_um)
-            self._refuse_if_stopped(target_um)
-        finally:
-            with self._state:
-                self._idle.set()
+            self._refuse_if_stopped(f"the move to {target_um:g} um")
+
+    def home(self) -> None:
+        """Run to the end stop; the position is trusted from then on.
+
+        Soft limits cannot bound this run, for the count means nothing yet: the end stop does, and
+        what is left of the command's budget, which it uses up. Raises StageError if the stage has
+        no end stop or it is not found, and as `move_to_um` does.
+        """
+        stage = self._stage
+        if not isinstance(stage, HomingStage):
+            raise StageError("this stage has no end stop to home to; set one up in its settings")
+        with self._moving("homing"):
+            left_um = self._budget_um - self._travel_um
+            self._travel_um = self._budget_um
+            self._moves += 1
+            with self._failures_distrusted("homing"):
+                stage.home(left_um)
+            self._slack_um = self._backlash_um
+            self._trust.confirm()
 
     def stop(self) -> None:
         """Stop within one step period, and every later move of the same command at once.
@@ -207,11 +219,26 @@ class GuardedStage:
                 if self._stopped and not self._idle.is_set():
                     self._stage.stop()
 
-    def _refuse_if_stopped(self, target_um: float) -> None:
+    @contextmanager
+    def _moving(self, what: str) -> Iterator[None]:
+        with self._state:
+            if not self._command.locked():
+                raise StageError("moves are made inside `with guard.command(budget_um=...)`")
+            if not self._idle.is_set():
+                raise StageError("another move is under way; wait for its end, or stop it")
+            self._refuse_if_stopped(what)
+            self._idle.clear()
+        try:
+            yield
+        finally:
+            with self._state:
+                self._idle.set()
+
+    def _refuse_if_stopped(self, what: str) -> None:
         if self._stopped:
             raise StageStopped(
-                f"the command was stopped at {self.position_um:g} um; the move to "
-                f"{target_um:g} um is off, start a new command to move on"
+                f"the command was stopped at {self.position_um:g} um; {what} is off, start a new "
+                "command to move on"
             )
 
     @property
@@ -244,20 +271,27 @@ class GuardedStage:
     def _run_to(self, waypoint_um: float) -> None:
         from_um = self.position_um
         try:
-            self._stage.move_to_um(waypoint_um)
+            with self._failures_distrusted(f"the move from {from_um:g} um to {waypoint_um:g} um"):
+                self._stage.move_to_um(waypoint_um)
         except StageStopped:
             self._account(from_um)
             raise
-        except BaseException as error:
+        except BaseException:
             self._travel_um += abs(waypoint_um - from_um)  # at most: how far it got is unknown
-            self.distrust(
-                f"the move from {from_um:g} um to {waypoint_um:g} um failed with "
-                f"{type(error).__name__}: {error}"
-            )
+            raise
+        self._account(from_um)
+
+    @contextmanager
+    def _failures_distrusted(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except StageStopped:
+            raise
+        except BaseException as error:
+            self.distrust(f"{what} failed with {type(error).__name__}: {error}")
             with suppress(StageError):
                 self._stage.stop()
             raise
-        self._account(from_um)
 
     def _account(self, from_um: float) -> None:
         run_um = self.position_um - from_um

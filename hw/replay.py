@@ -109,6 +109,9 @@ class ReplayStage:
         """End the move under way, if any, within 1 ms."""
         self._stop.set()
 
+    def take_doubt(self) -> None:
+        """Nothing happens to a recording between moves."""
+
     def _arrive(self, now_s: float, z_um: float) -> None:
         index = self.stack.nearest(z_um)
         with self._lock:

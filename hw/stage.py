@@ -1,7 +1,7 @@
 """What a focus stage is to the rest of edge-af, and how it can fail."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from hw.errors import HardwareError
 
@@ -81,3 +81,27 @@ class Stage(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+
+class StageDriver(Stage, Protocol):
+    """A stage as its driver gives it: the guard wraps it, and nothing else moves it."""
+
+    def take_doubt(self) -> str | None:
+        """Return, once, why the axis may no longer stand where the count says; None if it does.
+
+        For what happens between moves: a motor released, a board that was reset. A move that fails
+        raises instead.
+        """
+        ...
+
+
+@runtime_checkable
+class HomingStage(StageDriver, Protocol):
+    """A stage with an end stop, by which it can find out where it stands."""
+
+    def home(self, within_um: float) -> None:
+        """Run to the end stop, at most `within_um` away; the count is then that of the end stop.
+
+        Raises StageStopped on `stop`, and StageFault if the end stop is not found in that length.
+        """
+        ...

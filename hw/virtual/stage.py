@@ -80,6 +80,9 @@ class VirtualStage:
         """Send no further step of the move under way. Callable from any thread."""
         self._stop.set()
 
+    def take_doubt(self) -> None:
+        """Nothing happens to a virtual stage between moves."""
+
     def __enter__(self) -> Self:
         self._connected = True
         return self
