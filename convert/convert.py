@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.pack import pack, write_atomically
+from convert.pack import pack
 from convert.proof import proof
 from convert.quantise import drawn_evenly, load_network, quantise, run_float, tool_versions
 from convert.run_folder import read_run
 from convert.thresholds import fit_abstention, fit_temperature
 from edge_af.card import UNSEALED, Abstention, ModelCard
 from edge_af.classifier import calibrated
+from edge_af.files import write_atomically
 from edge_af.interpreter import Network
 from edge_af.model_file import ModelFile
 

@@ -1,9 +1,6 @@
-"""Put a model's card into its .tflite, and the file onto the disk."""
+"""Put a model's card into its .tflite."""
 
-import contextlib
-import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -11,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_af.card import UNSEALED, ModelCard
-from edge_af.errors import ModelError, UserError
+from edge_af.errors import ModelError
 from edge_af.flatbuffer import IDENTIFIER
 from edge_af.model_file import CARD_NAME, require_tflite, sealed
 
@@ -41,22 +38,6 @@ def pack(tflite: bytes, card: ModelCard) -> bytes:
     builder = _Builder(len(tflite) + len(text))
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     return sealed(bytes(builder.Output()))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, or leave `path` as it was. Raises UserError, with the reason."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _card_buffer(model: schema.ModelT) -> schema.BufferT:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from convert.pack import pack, write_atomically
+from convert.pack import pack
 from edge_af.card import UNSEALED, Abstention, ModelCard, PixelInput
+from edge_af.files import write_atomically
 from edge_af.scale import PAPER41_LABELS, DefocusScale
 
 _MAKER = Path(__file__).with_name("make_tiny_models.py")

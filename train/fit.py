@@ -29,7 +29,7 @@ class FitSettings:
     epochs: int = 12
     batch: int = 512
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 0.05
     seed: int = 1
 
 

@@ -42,7 +42,7 @@ class RenderPlan:
     seed: int
     tile_px: int = 128
     range_um: float = 12.5
-    planes: int = 3
+    planes: int = 2
 
 
 @dataclass(frozen=True, slots=True)

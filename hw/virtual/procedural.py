@@ -100,36 +100,37 @@ def _tilt_um(canvas: Canvas) -> Map:
     return np.asarray(np.float32(across_um) * (np.sin(angle) * y + np.cos(angle) * x), np.float32)
 
 
+def _relief_um(canvas: Canvas, thickness_um: float) -> Map:
+    """Draw how deep a structure runs: through the whole section, up and down every few um."""
+    noise = smooth_noise(canvas.rng, canvas.shape_px, canvas.px(3, 8))
+    return np.asarray(np.clip(noise / 3, -0.5, 0.5) * np.float32(thickness_um), np.float32)
+
+
 def tissue(canvas: Canvas) -> Specimen:
-    """Return an H&E section: cytoplasm, fibres, lumina, nuclei at several depths, red cells."""
+    """Return an H&E section: cytoplasm, fibres, lumina, nuclei and red cells at all its depths."""
     rng, shape = canvas.rng, canvas.shape_px
     thickness_um = rng.uniform(0, 4)
 
-    def depth_um() -> float:
-        return float(rng.uniform(-0.5, 0.5) * thickness_um)
+    def layer(density: Map, stain: Stain) -> Layer:
+        return Layer(density, stain, _relief_um(canvas, thickness_um))
 
     coverage = rng.uniform(-0.3, 1.8)
     section = soft_step(smooth_noise(rng, shape, canvas.px(8, 30)) + np.float32(coverage), 0.1)
     grain = fractal_noise(rng, shape, rng.uniform(0.8, 1.8), canvas.px(1.5, 12))
     body = section * np.maximum(0.05, 1 + np.float32(rng.uniform(0.15, 0.5)) * grain)
-    chromatin = fractal_noise(rng, shape, rng.uniform(0.8, 1.6), canvas.px(0.5, 2))
-    haematoxylin = canvas.stain(HAEMATOXYLIN, rng.uniform(0.4, 1.1))
-    eosin = canvas.stain(EOSIN, rng.uniform(0.1, 0.45))
-    layers = [Layer(body, eosin, depth_um())]
+    layers = [layer(body, canvas.stain(EOSIN, rng.uniform(0.1, 0.45)))]
     for _ in range(rng.integers(1, 3)):
         strands = fibre_noise(
             rng, shape, rng.uniform(0, np.pi), canvas.px(8, 40), canvas.px(0.3, 1.2)
         )
         fibres = soft_step(strands - np.float32(rng.uniform(0.6, 1.6)), 0.3) * section
-        layers.append(Layer(fibres, canvas.stain(EOSIN, rng.uniform(0.1, 0.5)), depth_um()))
-    total = canvas.count(1000, 9000)
-    groups = int(rng.integers(2, 4))
-    for _ in range(groups):
-        nuclei = _nuclei(canvas, total // groups, chromatin) * (0.15 + 0.85 * section)
-        layers.append(Layer(nuclei, haematoxylin, depth_um()))
+        layers.append(layer(fibres, canvas.stain(EOSIN, rng.uniform(0.1, 0.5))))
+    chromatin = fractal_noise(rng, shape, rng.uniform(0.8, 1.6), canvas.px(0.5, 2))
+    nuclei = _nuclei(canvas, canvas.count(1000, 9000), chromatin) * (0.15 + 0.85 * section)
+    layers.append(layer(nuclei, canvas.stain(HAEMATOXYLIN, rng.uniform(0.4, 1.1))))
     if rng.random() < 0.4:
         red = _red_cells(canvas, canvas.count(100, 1500))
-        layers.append(Layer(red, canvas.stain(HAEMOGLOBIN, rng.uniform(0.2, 0.6)), depth_um()))
+        layers.append(layer(red, canvas.stain(HAEMOGLOBIN, rng.uniform(0.2, 0.6))))
     return from_layers(layers, _tilt_um(canvas), "tissue")
 
 

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convert.pack import pack, write_atomically
+from convert.pack import pack
 from edge_af.card import UNSEALED, ModelCard
 from edge_af.errors import ModelError, UserError
+from edge_af.files import write_atomically
 from edge_af.interpreter import Network
 from edge_af.model_file import read_model_file
 

@@ -29,21 +29,13 @@ def stack_of(kind, seed, places_um):
     ]
 
 
-def thin(seed):
-    """Whether a tissue has one focus: in a thick one two layers may each be the sharpest."""
-    planes_um = draw_specimen(seed, "tissue", FRAME_PX).planes_um
-    return planes_um[-1] - planes_um[0] <= 2.0
-
-
-@pytest.mark.parametrize(
-    ("kind", "seed"),
-    [*(("smear", seed) for seed in range(4)), *(("tissue", seed) for seed in (1, 3, 8, 11))],
-)
-def test_is_highest_in_focus(kind, seed):
-    assert kind != "tissue" or thin(seed)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("kind", "within_um"), [("smear", 0.5), ("tissue", 1.0)])
+def test_is_highest_in_focus(kind, seed, within_um):
+    """Sharpness weighs what is sharp, focus all detail: in a thick section they may part a bit."""
     places_um = np.arange(-3, 3.1, 0.25)
     curve = [tenengrad(frame) for frame in stack_of(kind, seed, places_um)]
-    assert abs(places_um[np.argmax(curve)]) <= 0.5
+    assert abs(places_um[np.argmax(curve)]) <= within_um
 
 
 @pytest.mark.parametrize("kind", ["smear", "tissue"])
