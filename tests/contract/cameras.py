@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cameras_pi
 import numpy as np
 from PIL import Image
 
@@ -54,4 +55,8 @@ def virtual(folder: Path) -> Rig:  # noqa: ARG001
     return Rig(microscope.camera, microscope.stage, clock, near_um, far_um=near_um + 10.0)
 
 
-CAMERAS: dict[str, Callable[[Path], Rig]] = {"replay": replay, "virtual": virtual}
+CAMERAS: dict[str, Callable[[Path], Rig]] = {
+    "replay": replay,
+    "virtual": virtual,
+    "picamera": lambda folder: Rig(*cameras_pi.picamera(folder)),
+}
