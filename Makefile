@@ -32,9 +32,9 @@ clean: ## remove environments, caches and builds; runs/ stays
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The device install: no extras, as on a Raspberry Pi.
+# The device install, as on a Raspberry Pi.
 .venv/installed: pyproject.toml scripts/make_venv.sh
-	@scripts/make_venv.sh .venv . >&2
+	@scripts/make_venv.sh .venv '.[pi]' >&2
 	@touch $@
 
 $(DEV)/installed: pyproject.toml scripts/make_venv.sh

@@ -12,7 +12,11 @@ import numpy as np
 
 from edge_af.instrument import FocusResult, Instrument
 from edge_af.model_file import ModelFile
+from edge_af.parts import Parts
+from edge_af.record import run_focus
+from edge_af.recording import Log
 from edge_af.routines.ports import Method, Outcome
+from edge_af.routines.sweep import Keeper
 from edge_af.settings import FocusSettings
 from hw.guard import GuardedStage
 from hw.replay import ReplayCamera, ReplayStage
@@ -124,8 +128,13 @@ def replay_field(
     stack: Stack,
     start_um: float,
     settings: FocusSettings,
+    log: Log | None = None,
+    keeper: Keeper | None = None,
 ) -> FieldResult:
-    """Focus one recorded field from the slice nearest to `start_um`."""
+    """Focus one recorded field from the slice nearest to `start_um`.
+
+    `log` is told all events of the run, `keeper` gets the frames of its sweep.
+    """
     clock = SimulatedClock()
     inner = ReplayStage(stack, clock, start_um)
     span_um = inner.travel.high_um - inner.travel.low_um
@@ -133,31 +142,36 @@ def replay_field(
     settings = settings.model_copy(
         update={"sweep_reach_um": span_um, "travel_budget_um": 10 * span_um}
     )
-    stage = GuardedStage(inner, soft_limits=inner.travel, backlash_um=0.0, trusted=True)
-    instrument = Instrument(ReplayCamera(inner), stage, clock, settings)
+    parts = Parts(
+        ReplayCamera(inner), inner, clock, settings, inner.travel, backlash_um=0.0, trusted=True
+    )
     frame_px = stack.slices[0].pixels().shape[:2]
     start_um = inner.position_um
-    result = _focus(instrument, model, (frame_px[0], frame_px[1]))
+    result = _focus(parts.instrument(log), model, (frame_px[0], frame_px[1]), log, keeper)
     return _field_result(
         stack.field,
         result,
         start_um=start_um,
-        end_um=stage.position_um,
-        error_um=stage.position_um,
+        end_um=inner.position_um,
+        error_um=inner.position_um,
         empty=False,
         crashed=False,
     )
 
 
 def _focus(
-    instrument: Instrument, model: ModelFile | None, frame_px: tuple[int, int]
+    instrument: Instrument,
+    model: ModelFile | None,
+    frame_px: tuple[int, int],
+    log: Log | None = None,
+    keeper: Keeper | None = None,
 ) -> FocusResult | None:
     """Return the result, or None if a move was refused by the guard."""
     with instrument:
         if model is not None:
             instrument.use_model(model, frame_px)
         try:
-            return instrument.focus()
+            return run_focus(instrument, log, keeper)
         except LimitError:
             return None
 

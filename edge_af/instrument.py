@@ -1,7 +1,7 @@
 """One microscope: it owns camera, stage and model, and does one thing at a time."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,8 +10,11 @@ from typing import Self
 from edge_af.classifier import Classifier
 from edge_af.errors import EdgeAfError
 from edge_af.model_file import ModelFile
+from edge_af.routines.calibrate import Bench, Findings, ToldWrong, calibrate
+from edge_af.routines.collect import Collection, Report, StackPlan, collect
 from edge_af.routines.focus import focus
-from edge_af.routines.ports import Desk, Method, Outcome, View
+from edge_af.routines.ports import Desk, Method, Observer, Outcome, View
+from edge_af.routines.sweep import Keeper
 from edge_af.settings import FocusSettings
 from edge_af.tiles import require_fit
 from hw.camera import Camera
@@ -27,17 +30,23 @@ class State(StrEnum):
     STARTING = "starting"
     IDLE = "idle"
     FOCUSING = "focusing"
+    COLLECTING = "collecting"
+    CALIBRATING = "calibrating"
     STOPPED = "stopped"
     FAULT = "fault"
 
 
+_COMMANDS = frozenset({State.FOCUSING, State.COLLECTING, State.CALIBRATING})
+
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.OFF: frozenset({State.STARTING}),
     State.STARTING: frozenset({State.IDLE, State.OFF}),
-    State.IDLE: frozenset({State.FOCUSING, State.OFF}),
+    State.IDLE: _COMMANDS | {State.OFF},
     State.FOCUSING: frozenset({State.IDLE, State.STOPPED, State.FAULT}),
-    State.STOPPED: frozenset({State.FOCUSING, State.OFF}),
-    State.FAULT: frozenset({State.FOCUSING, State.OFF}),
+    State.COLLECTING: frozenset({State.IDLE, State.STOPPED, State.FAULT}),
+    State.CALIBRATING: frozenset({State.IDLE, State.STOPPED, State.FAULT}),
+    State.STOPPED: _COMMANDS | {State.OFF},
+    State.FAULT: _COMMANDS | {State.OFF},
 }
 """From each state, where it may go. A command leaves STOPPED and FAULT: it is the way out."""
 
@@ -64,12 +73,19 @@ class Instrument:
     """Connects camera and stage on enter and releases them on exit."""
 
     def __init__(
-        self, camera: Camera, stage: GuardedStage, clock: Clock, settings: FocusSettings
+        self,
+        camera: Camera,
+        stage: GuardedStage,
+        clock: Clock,
+        settings: FocusSettings,
+        watched: Callable[[Observer], Observer] = lambda observer: observer,
     ) -> None:
+        """Take parts that are not connected yet; `watched` may wrap the model, to look on."""
         self._camera = camera
         self._stage = stage
         self._clock = clock
         self._settings = settings
+        self._watched = watched
         self._classifier: Classifier | None = None
         self._connected = ExitStack()
         self._busy = threading.Lock()
@@ -101,18 +117,19 @@ class Instrument:
         require_fit(self._camera.um_per_px, frame_px, (card.um_per_px, card.tile_px))
         self._classifier = classifier
 
-    def focus(self) -> FocusResult:
+    def focus(self, keeper: Keeper | None = None) -> FocusResult:
         """Focus; if nothing is found the stage is back where it was.
 
-        Raises BusyError if a command is running, EdgeAfError if the instrument is not entered,
-        StageStopped if `stop` is called, and HardwareError for a fault: the motor is then at rest
-        where it happened to be.
+        `keeper` gets the frames of the sweep, if there is one. Raises BusyError if a command is
+        running, EdgeAfError if the instrument is not entered, StageStopped if `stop` is called,
+        and HardwareError for a fault: the motor is then at rest where it happened to be.
         """
         settings = self._settings
         with self._command(State.FOCUSING, settings.travel_budget_um):
             started_s, start_um = self._clock.now_s(), self._stage.position_um
             view = View(self._camera, self._stage, self._clock, settings.frame_timeout_s)
-            method, attempt = focus(Desk(view, self._stage, settings), self._classifier)
+            observer = self._watched(self._classifier) if self._classifier else None
+            method, attempt = focus(Desk(view, self._stage, settings), observer, keeper)
             return FocusResult(
                 outcome=Outcome.FOCUSED if attempt.found else Outcome.ABSTAINED,
                 method=method,
@@ -123,6 +140,30 @@ class Instrument:
                 moves=self._stage.moves,
                 time_s=self._clock.now_s() - started_s,
             )
+
+    def collect(self, plan: StackPlan, keeper: Keeper, report: Report) -> Collection:
+        """Take a focal stack about the focus and stay there; without a focus, go back.
+
+        Raises UserError if the travel budget may not last for it, and as `focus` does.
+        """
+        plan.require_budget(self._settings)
+        with self._command(State.COLLECTING, self._settings.travel_budget_um):
+            view = View(self._camera, self._stage, self._clock, self._settings.frame_timeout_s)
+            return collect(Desk(view, self._stage, self._settings), plan, keeper, report)
+
+    def calibrate(self, *, known: bool) -> Findings | ToldWrong:
+        """Measure the axis on the field in view; the stage is then near focus.
+
+        `known` says that direction and scale were measured before, on another field. Raises
+        CalibrationError if the field does not allow it, and as `focus` does. The guard must have
+        been made with a backlash of 0.
+        """
+        settings = self._settings
+        with self._command(State.CALIBRATING, settings.travel_budget_um):
+            view = View(self._camera, self._stage, self._clock, settings.frame_timeout_s)
+            observer = self._watched(self._classifier) if self._classifier else None
+            desk = Desk(view, self._stage, settings)
+            return calibrate(Bench(desk, self._camera, self._clock), observer, known)
 
     def stop(self) -> None:
         """Stop the motor now, and the command under way. From any thread, at any time."""

@@ -8,6 +8,10 @@ from edge_af.errors import UserError
 
 _SWEEP_PATH = 6.0
 """Length of a sweep's path in reaches: down 1, up 2, back to a peak 2, home again 1."""
+_SWEEP_TURNS = 5
+"""So many times it comes from above, and runs past its goal and back to take up the backlash."""
+_FINE_PATH = 18.0
+"""Length of its fine pass, and of two goes at the peak, in depths of field."""
 
 
 class FocusSettings(BaseModel):
@@ -41,11 +45,19 @@ class FocusSettings(BaseModel):
             )
         return self
 
+    def within_budget(self, budget_um: float, backlash_um: float) -> Self:
+        """Return the settings with no more travel than `budget_um`, and sweeps that fit in it."""
+        budget_um = min(budget_um, self.travel_budget_um)
+        fixed_um = _SWEEP_TURNS * 2 * backlash_um + _FINE_PATH * self.depth_of_field_um
+        room_um = max(budget_um - fixed_um, self.depth_of_field_um)
+        reach_um = min(self.sweep_reach_um, room_um / _SWEEP_PATH)
+        return self.model_copy(update={"travel_budget_um": budget_um, "sweep_reach_um": reach_um})
+
     @classmethod
     def checked(cls, **values: float) -> Self:
         """Return the settings, or raise UserError that names the value and its limit."""
         try:
-            return cls(**values)  # type: ignore[arg-type]
+            return cls(**values)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             message = fault["msg"].removeprefix("Value error, ")

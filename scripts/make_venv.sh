@@ -30,6 +30,13 @@ done
     stop "$python is a 32-bit program, and there is no model runtime for 32-bit systems;" \
         "use a 64-bit Raspberry Pi OS"
 
+# libcamera and picamera2 come with Raspberry Pi OS, and not by pip.
+options=()
+if "$python" -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("libcamera"))'
+then
+    options=(--system-site-packages)
+fi
+
 echo "Setting up $folder (once, and after a change of pyproject.toml) ..."
-"$python" -m venv "$folder"
+"$python" -m venv "${options[@]}" "$folder"
 "$folder/bin/python" -m pip install --disable-pip-version-check --editable "$requirement"

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from edge_af.cli.options import UmPerPx, within
 from edge_af.cli.run import run
 from edge_af.errors import UserError
 
@@ -72,6 +73,42 @@ def render(
             lambda done: report("rendering", done, tiles),
         )
     print(manifest)
+
+
+@app.command(
+    name="import",
+    epilog="Example: edge-af-train import data stacks/*.ome.tif --validation-share 0.2",
+)
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Where to put the tiles and their manifests.")],
+    stacks: Annotated[
+        list[Path],
+        typer.Argument(metavar="STACK...", help="OME-TIFFs, or folders of them or of slices."),
+    ],
+    validation_share: Annotated[
+        float,
+        typer.Option(callback=within(0, 1), help="Share of the fields that are not learned from."),
+    ] = 0.2,
+    tiles: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How many tiles of each slice.")
+    ] = 24,
+    um_per_px: UmPerPx = None,
+    seed: Seed = 1,
+) -> None:
+    """Cut focal stacks into labelled tiles to train on, split by field."""
+    from train.import_stacks import ImportPlan, import_stacks
+
+    with _progress() as report:
+        imported = import_stacks(
+            stacks,
+            folder,
+            ImportPlan(validation_share, tiles, seed, um_per_px),
+            lambda done, total: report("importing", done, total),
+        )
+    for reason in imported.left_out:
+        print(f"edge-af-train: left out: {reason}", file=sys.stderr)
+    for manifest in imported.manifests.values():
+        print(manifest)
 
 
 @app.command(

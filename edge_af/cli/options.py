@@ -29,6 +29,14 @@ Model = Annotated[
     typer.Option("--model", metavar="FILE", help="Model to use in place of the one that ships."),
 ]
 NoModel = Annotated[bool, typer.Option("--no-model", help="Use no model: sweep.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Settings of the instrument, in place of /etc/edge-af/config.toml.",
+    ),
+]
 UmPerPx = Annotated[
     float | None,
     typer.Option(

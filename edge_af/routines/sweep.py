@@ -1,9 +1,12 @@
 """The classical way: step through a bounded range, take the sharpest place, check it."""
 
+from typing import Protocol
+
 import numpy as np
 
 from edge_af.routines.ports import Attempt, Desk
 from edge_af.sharpness import tenengrad
+from hw.camera import Frame
 from hw.stage import Range
 
 COARSE = 2.0
@@ -29,11 +32,26 @@ Curve = dict[float, float]
 """Sharpness by stage position in um."""
 
 
-def sweep(desk: Desk) -> Attempt:
+class Keeper(Protocol):
+    """Is given the frames of a pass as they are taken, and then where the focus turned out to be.
+
+    Positions are counted stage positions. Without a focus the frames are worth nothing.
+    """
+
+    def keep(self, frame: Frame, place_um: float) -> None:
+        """Take a frame seen at `place_um`."""
+        ...
+
+    def focus_at(self, focus_um: float) -> None:
+        """Learn that the focus was at `focus_um` for all frames given so far."""
+        ...
+
+
+def sweep(desk: Desk, keeper: Keeper | None = None) -> Attempt:
     """Bring the stage to the sharpest place within reach; back to the start if there is none.
 
-    Two passes upwards, coarse and fine, so that backlash does not count. Raises HardwareError as
-    camera and stage do.
+    Two passes upwards, coarse and fine, so that backlash does not count. `keeper` gets the frames
+    of both. Raises HardwareError as camera and stage do.
     """
     stage, settings = desk.stage, desk.settings
     start_um = stage.position_um
@@ -42,53 +60,63 @@ def sweep(desk: Desk) -> Attempt:
         stage.reachable.clip(start_um - settings.sweep_reach_um),
         stage.reachable.clip(start_um + settings.sweep_reach_um),
     )
-    coarse = _measure(desk, span, coarse_um)
-    fault = _fault(coarse, stage.reachable, coarse_um)
+    coarse = measure(desk, span, coarse_um, keeper)
+    fault = fault_of(coarse, stage.reachable, coarse_um)
     if fault is not None:
         return desk.give_up(start_um, fault)
-    peak_um = _peak_um(coarse)
+    coarse_peak_um = peak_um(coarse)
     reach_um = FINE_REACH * settings.depth_of_field_um
-    span = Range(stage.reachable.clip(peak_um - reach_um), stage.reachable.clip(peak_um + reach_um))
-    fine = _measure(desk, span, FINE * settings.depth_of_field_um)
-    for target_um in (middle_um(fine), _peak_um(fine)):
+    span = Range(
+        stage.reachable.clip(coarse_peak_um - reach_um),
+        stage.reachable.clip(coarse_peak_um + reach_um),
+    )
+    fine = measure(desk, span, FINE * settings.depth_of_field_um, keeper)
+    for target_um in (middle_um(fine), peak_um(fine)):
         stage.move_to_um(target_um)
         expected = float(
             np.interp(stage.position_um, sorted(fine), [fine[um] for um in sorted(fine)])
         )
         if tenengrad(desk.view.frame().pixels) >= _AS_SHARP * expected:
+            if keeper is not None:
+                keeper.focus_at(target_um)
             return Attempt(True)
     return desk.give_up(start_um, "the sharpest place seen was not found again")
 
 
-def _measure(desk: Desk, span: Range, pitch_um: float) -> Curve:
+def measure(desk: Desk, span: Range, pitch_um: float, keeper: Keeper | None = None) -> Curve:
+    """Return the curve of one pass upwards through `span`, a frame each `pitch_um`."""
     curve: Curve = {}
     for target_um in np.arange(span.low_um, span.high_um + pitch_um / 2, pitch_um).tolist():
         desk.stage.move_to_um(span.clip(target_um))
         place_um = desk.stage.position_um
         if place_um not in curve:
-            curve[place_um] = tenengrad(desk.view.frame().pixels)
+            frame = desk.view.frame()
+            curve[place_um] = tenengrad(frame.pixels)
+            if keeper is not None:
+                keeper.keep(frame, place_um)
     return curve
 
 
-def _fault(curve: Curve, reachable: Range, pitch_um: float) -> str | None:
+def fault_of(curve: Curve, reachable: Range, pitch_um: float) -> str | None:
     """Return what is wrong with a coarse curve, None if it has a peak to go for."""
     if len(curve) < 3:
         return "the stage has too little room for a sweep"
-    peak_um = _peak_um(curve)
+    top_um = peak_um(curve)
     middle = float(np.median(list(curve.values())))
-    if curve[peak_um] <= (1 + PROMINENCE) * middle:
+    if curve[top_um] <= (1 + PROMINENCE) * middle:
         return "no place was sharper than the others"
-    if peak_um in (min(curve), max(curve)):
-        inside = reachable.low_um + pitch_um < peak_um < reachable.high_um - pitch_um
+    if top_um in (min(curve), max(curve)):
+        inside = reachable.low_um + pitch_um < top_um < reachable.high_um - pitch_um
         cure = "widen sweep_reach_um" if inside else "the stage may go no further"
         return (
-            f"sharpness still rose at {peak_um:.1f} um, the end of the sweep; the focus may lie "
+            f"sharpness still rose at {top_um:.1f} um, the end of the sweep; the focus may lie "
             f"beyond: {cure}"
         )
     return None
 
 
-def _peak_um(curve: Curve) -> float:
+def peak_um(curve: Curve) -> float:
+    """Return the sharpest place of a curve."""
     return max(curve, key=curve.__getitem__)
 
 
@@ -102,5 +130,5 @@ def middle_um(curve: Curve) -> float:
     flank = lowest + _FLANK * (highest - lowest)
     above = {um: sharp - flank for um, sharp in curve.items() if sharp > flank}
     if len(above) < _FEW:
-        return _peak_um(curve)
+        return peak_um(curve)
     return sum(um * excess for um, excess in above.items()) / sum(above.values())

@@ -24,6 +24,8 @@ class MechanicsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     step_um: float = Field(default=0.1, gt=0)
+    reversed: bool = False
+    """Whether forward steps of the motor move the axis down."""
     top_speed_steps_per_s: float = Field(default=1000.0, gt=0)
     acceleration_steps_per_s2: float = Field(default=20_000.0, gt=0)
     backlash_um: float = Field(default=2.5, ge=0)
@@ -136,7 +138,7 @@ class Mechanics:
         return tuple(self._crash_times_s)
 
     def step(self, direction: Literal[-1, 1], time_s: float) -> None:
-        """Receive one step pulse at `time_s`. Raises ValueError if time runs backwards.
+        """Receive one step pulse at `time_s`, forward for 1. Raises ValueError if time runs back.
 
         A step that would bring the axis onto a hard stop is a crash: the motor stalls and the axis
         stays. Pushing on against the same stop is the same crash.
@@ -145,6 +147,8 @@ class Mechanics:
             if time_s < self._times_s[-1]:
                 raise ValueError(f"a step at {time_s} s comes before one at {self._times_s[-1]} s")
             settings = self.settings
+            if settings.reversed:
+                direction = -1 if direction == 1 else 1
             if self._rng.random() < settings.missed_step_probability:
                 self._missed_steps += 1
                 return

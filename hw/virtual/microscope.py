@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hw.axis import AxisSettings
 from hw.clock import Clock
 from hw.virtual.camera import CameraTiming, VirtualCamera
 from hw.virtual.mechanics import Mechanics, MechanicsSettings
@@ -23,6 +24,8 @@ class MicroscopeSettings:
     sensor: SensorSettings = field(default_factory=SensorSettings)
     timing: CameraTiming = field(default_factory=CameraTiming)
     mechanics: MechanicsSettings = field(default_factory=MechanicsSettings)
+    axis: AxisSettings | None = None
+    """What the stage is told of its mechanics; the truth if None."""
     frame_px: tuple[int, int] = (480, 640)
 
 
@@ -66,5 +69,5 @@ class VirtualMicroscope:
             focus_um=at_start_um - defocus_um,
         )
         sensor = Sensor(settings.sensor.drifted(rng), specimen.shape_px, seed)
-        self.stage = VirtualStage(mechanics, clock)
+        self.stage = VirtualStage(mechanics, clock, settings.axis)
         self.camera = VirtualCamera(self.scene, sensor, settings.timing, clock)

@@ -1,0 +1,162 @@
+"""Stacks imported as training tiles."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageFilter
+
+from edge_af.errors import UserError
+from edge_af.stack_writer import StackWriter
+from edge_af.tiles import content
+from hw.camera import Frame
+from train.cli import main
+from train.features import read_tiles, soft_targets
+from train.import_stacks import ImportPlan, import_stacks
+from train.manifest import read_rows
+from train.recipe import SCALE, TILE_PX, UM_PER_PX
+
+PEAK_UM = 0.8
+"""Where the fields are sharp, as their files have it."""
+
+
+def picture(seed, shape=(256, 384)):
+    """Fine detail on the left; on the right, from the third tile on, nothing."""
+    pixels = np.random.default_rng(seed).integers(40, 216, (*shape, 3), np.uint8)
+    pixels[:, 256:] = 230
+    return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1.2))
+
+
+@cache
+def blurred(seed, z_um, shape=(256, 384)):
+    return np.asarray(picture(seed, shape).filter(ImageFilter.GaussianBlur(abs(z_um - PEAK_UM))))
+
+
+Z_UM = np.arange(-15, 15.5, 1.0).tolist()
+
+
+def write_stack(path, seed, *, repeats=1, um_per_px=UM_PER_PX, shape=(256, 384)):
+    with StackWriter(path, slices=len(Z_UM)) as writer:
+        for z_um in Z_UM:
+            for _ in range(repeats):
+                writer.keep(Frame(blurred(seed, z_um, shape), 0.0, 0.01, um_per_px), 100 + z_um)
+        writer.focus_at(100.0)
+    return path
+
+
+def imported(sources, folder, **plan):
+    return import_stacks(sources, folder, ImportPlan(**plan), lambda *_: None)
+
+
+def all_rows(result):
+    return [row for manifest in result.manifests.values() for row in read_rows(manifest)]
+
+
+def test_labels_count_from_the_sharpness_peak_and_pixels_are_those_of_the_slice(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", 1)
+    result = imported([source], tmp_path / "tiles", validation_share=0)
+    rows = all_rows(result)
+    expected_um = [z_um - PEAK_UM for z_um in Z_UM if abs(z_um - PEAK_UM) <= 13.25]
+    labels_um = [row.z_um for row in rows][::6]  # 2 x 3 tiles a slice
+    assert labels_um == pytest.approx(expected_um, abs=0.05)
+    assert {row.um_per_px for row in rows} == {UM_PER_PX}
+
+    frames = {z_um: blurred(1, z_um) for z_um in Z_UM}
+    for row, tile in zip(rows, read_tiles(tmp_path / "tiles", rows), strict=True):
+        assert tile.shape == (TILE_PX, TILE_PX, 3)
+        frame = frames[round(row.z_um + PEAK_UM)]
+        assert any(
+            (tile == frame[top : top + TILE_PX, left : left + TILE_PX]).all()
+            for top in (0, 128)
+            for left in (0, 128, 256)
+        )
+
+
+def test_an_empty_tile_is_known_as_such_at_any_defocus(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", 1)
+    rows = all_rows(imported([source], tmp_path / "tiles", validation_share=0))
+    held = np.array([row.content for row in rows]).reshape(-1, 6)
+    assert (held == held[0]).all()
+    assert (held[0] < 0.01).sum() == 2
+    targets = soft_targets(SCALE, rows).reshape(-1, 6, len(SCALE.bins_um))
+    far = targets[0]
+    assert (far[held[0] < 0.01].max(axis=1) < 0.1).all()
+    assert (far[held[0] >= 0.01].max(axis=1) > 0.9).all()
+
+
+def test_no_field_is_in_two_splits_even_if_a_place_was_seen_twice(tmp_path):
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    for seed in range(4):
+        write_stack(folder / f"{seed}.ome.tif", seed, repeats=2)
+    result = imported([folder], tmp_path / "tiles", validation_share=0.25, tiles=2)
+    rows = {split: read_rows(manifest) for split, manifest in result.manifests.items()}
+    fields = {split: {row.field for row in of_split} for split, of_split in rows.items()}
+    sources = {split: {row.source for row in of_split} for split, of_split in rows.items()}
+    assert {split: len(names) for split, names in fields.items()} == {"train": 3, "validation": 1}
+    assert not fields["train"] & fields["validation"]
+    assert not sources["train"] & sources["validation"]
+    assert result.tiles == {split: len(of_split) for split, of_split in rows.items()}
+    assert all(row.split == split for split, of_split in rows.items() for row in of_split)
+    # Each row leads to a page of its own, in files that are whole.
+    for name in {row.file for of_split in rows.values() for row in of_split}:
+        pages = [row.page for of_split in rows.values() for row in of_split if row.file == name]
+        with tifffile.TiffFile(tmp_path / "tiles" / name) as tiff:
+            assert sorted(pages) == list(range(len(tiff.pages)))
+
+
+def test_the_same_seed_imports_the_same(tmp_path):
+    sources = [write_stack(tmp_path / f"{seed}.ome.tif", seed) for seed in range(3)]
+    first = imported(sources, tmp_path / "a", tiles=3)
+    second = imported(sources, tmp_path / "b", tiles=3)
+    assert all_rows(first) == all_rows(second)
+    assert all_rows(imported(sources, tmp_path / "c", tiles=3, seed=7)) != all_rows(first)
+
+
+def test_finer_pixels_are_resampled(tmp_path):
+    source = write_stack(tmp_path / "a.ome.tif", 1, um_per_px=UM_PER_PX / 2, shape=(512, 512))
+    rows = all_rows(imported([source], tmp_path / "tiles", validation_share=0))
+    tiles = read_tiles(tmp_path / "tiles", rows)
+    assert len(tiles) == 4 * 27  # 256 x 256 px at the model's pixel size
+    assert {tile.shape for tile in tiles} == {(TILE_PX, TILE_PX, 3)}
+    assert max(content(tile) for tile in tiles) > 0.01
+
+
+def test_a_stack_without_a_peak_inside_is_left_out(tmp_path):
+    good = write_stack(tmp_path / "good.ome.tif", 1)
+    flank = tmp_path / "flank"
+    flank.mkdir()
+    for z_um in range(2, 8):
+        Image.fromarray(blurred(2, z_um)).save(flank / f"f_{z_um}.png")
+    result = imported([good, flank], tmp_path / "t", validation_share=1, um_per_px=UM_PER_PX)
+    assert list(result.manifests) == ["validation"]
+    assert len({row.field for row in all_rows(result)}) == 1
+    (reason,) = result.left_out
+    assert "flank" in reason
+    with pytest.raises(UserError, match="no stack to import"):
+        imported([flank], tmp_path / "t", um_per_px=UM_PER_PX)
+    with pytest.raises(UserError, match="--um-per-px"):
+        imported([flank], tmp_path / "t")
+    with pytest.raises(UserError, match="one field cannot be split"):
+        imported([good], tmp_path / "t")
+
+
+def test_the_command_prints_its_manifests(tmp_path, capfd, monkeypatch):
+    sources = [str(write_stack(tmp_path / f"{seed}.ome.tif", seed)) for seed in range(2)]
+    folder = tmp_path / "tiles"
+    monkeypatch.setattr("sys.argv", ["edge-af-train", "import", str(folder), *sources])
+    assert main() == 0
+    manifests = capfd.readouterr().out.split()
+    assert sorted(manifests) == [
+        str(folder / f"{split}-imported.csv") for split in ("train", "validation")
+    ]
+    for manifest in manifests:
+        with Path(manifest).open(newline="") as file:
+            assert next(csv.reader(file))[:4] == ["file", "page", "z_um", "field"]
+
+    monkeypatch.setattr("sys.argv", ["edge-af-train", "import", str(folder), str(tmp_path / "no")])
+    assert main() == 2
+    assert "does not exist" in capfd.readouterr().err
