@@ -8,7 +8,14 @@ import numpy as np
 
 from convert.pack import pack
 from convert.proof import proof
-from convert.quantise import drawn_evenly, load_network, quantise, run_float, tool_versions
+from convert.quantise import (
+    drawn_evenly,
+    load_network,
+    quantise,
+    run_float,
+    tool_versions,
+    with_penultimate,
+)
 from convert.run_folder import read_run
 from convert.thresholds import fit_abstention, fit_temperature
 from edge_af.card import UNSEALED, Abstention, ModelCard
@@ -40,12 +47,14 @@ def convert(
     source = read_run(run)
     say("loading the network")
     network = load_network(source.model)
+    two_headed, penultimate = with_penultimate(network)
     draft = ModelCard.model_validate(
         {
             **source.card,
             "temperature": 1.0,
             "abstention": _NO_ABSTENTION,
             "metrics": {},
+            "penultimate": penultimate,
             "tool_versions": tool_versions(),
             "sha256": UNSEALED,
         }
@@ -54,7 +63,7 @@ def convert(
     fitting, judging = source.held_out.halves()
     say(f"quantising with {calibration} calibration tiles")
     classes = np.array([draft.scale.index_of(float(value)) for value in fitting.defocus_um])
-    tflite = quantise(network, fitting.features[drawn_evenly(classes, calibration)])
+    tflite = quantise(two_headed, fitting.features[drawn_evenly(classes, calibration)])
     say("running float and int8 on the held-out tiles")
     int8 = Network(ModelFile(run, tflite, draft))
     outputs = int8(fitting.features)

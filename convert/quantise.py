@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.errors import UserError
+from edge_af.interpreter import ANSWER, PENULTIMATE
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -24,6 +25,22 @@ def load_network(path: Path) -> Any:
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path} is not a Keras model that loads here: {reason}") from error
+
+
+def with_penultimate(network: Any) -> tuple[Any, int | None]:
+    """Return the network with what feeds its last layer as a second output, and its length.
+
+    On those numbers the device can fit a head of its own. The outputs are named for the runtime,
+    which puts them in any order. A network that does not end in a dense layer on a vector comes
+    back as it was, and None.
+    """
+    import keras
+
+    last = network.layers[-1]
+    if not isinstance(last, keras.layers.Dense) or len(last.input.shape) != 2:
+        return network, None
+    outputs = {ANSWER: network.outputs[0], PENULTIMATE: last.input}
+    return keras.Model(network.inputs, outputs), int(last.input.shape[1])
 
 
 def run_float(network: Any, features: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,28 +5,21 @@ from numpy.typing import NDArray
 
 from convert.run_folder import HeldOut
 from edge_af.card import Abstention, ModelCard
-from edge_af.classifier import calibrated, entropy_nats, novelty
+from edge_af.classifier import entropy_nats, logits_of, novelty
+from edge_af.temperature import fit_temperature as fit
 
 ABSTAIN_SHARE = 0.05
 """Share of the held-out tiles, the least certain ones, that get no answer."""
 
 _SURELY_EMPTY_SHARE = 0.1
 _STRANGE_SHARE = 0.001
-_TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(4.0), 93))
 
 
 def fit_temperature(outputs: NDArray[np.float32], card: ModelCard, truth: HeldOut) -> float:
-    """Return the softmax temperature with the lowest negative log-likelihood (Guo et al. 2017)."""
+    """Return the softmax temperature that fits tiles with something in them best."""
     kept = truth.full & _inside(card, truth)
-    classes = np.array([card.scale.index_of(float(value)) for value in truth.defocus_um[kept]])
-
-    def loss(temperature: float) -> float:
-        tried = card.model_copy(update={"temperature": float(temperature)})
-        probabilities = calibrated(outputs[kept], tried)
-        picked = probabilities[np.arange(len(classes)), classes]
-        return float(-np.log(np.maximum(picked, 1e-12)).mean())
-
-    return float(min(_TEMPERATURES, key=loss))
+    classes = [card.scale.index_of(float(value)) for value in truth.defocus_um[kept]]
+    return fit(logits_of(outputs[kept], card), np.eye(len(card.labels))[classes])
 
 
 def fit_abstention(

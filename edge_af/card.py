@@ -25,12 +25,14 @@ _Text = Annotated[str, Field(min_length=1)]
 _Positive = Annotated[float, Field(gt=0)]
 
 
-class _Part(BaseModel):
+class CardPart(BaseModel):
+    """What all parts of a card have in common."""
+
     # Not-a-number and infinity have no JSON, and no meaning in any of these fields.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class PixelInput(_Part):
+class PixelInput(CardPart):
     """The network looks at RGB pixels: its input is pixel * multiply + add, pixel in 0..255."""
 
     kind: Literal["pixels"]
@@ -38,7 +40,7 @@ class PixelInput(_Part):
     add: float
 
 
-class PolarSpectrumInput(_Part):
+class PolarSpectrumInput(CardPart):
     """The network looks at power spectra averaged over rings and sectors.
 
     Ring edges ascend, in cycles per tile. `mean` and `std` are those of each ring and channel over
@@ -70,14 +72,14 @@ class PolarSpectrumInput(_Part):
         return values
 
 
-class Objective(_Part):
+class Objective(CardPart):
     """The objective that the training images were taken through."""
 
     magnification: _Positive
     numerical_aperture: float = Field(gt=0, le=1.7)
 
 
-class Abstention(_Part):
+class Abstention(CardPart):
     """When a tile gets no answer; the thresholds are fitted on validation data.
 
     Refused are a content score below `min_content`, an entropy of the class distribution above
@@ -89,12 +91,14 @@ class Abstention(_Part):
     max_novelty: float = Field(ge=0)
 
 
-class ModelCard(_Part):
+class ModelCard(CardPart):
     """Everything that the instrument must know of a model to use it.
 
-    `labels` and `bins_um` are in the order of the network's outputs. `sha256` seals the file that
-    the card is in: see `edge_af.model_file`. `from_json` raises ModelError; the constructor raises
-    pydantic's ValidationError.
+    `labels` and `bins_um` are in the order of the network's outputs. `penultimate` is the length of
+    the network's second output, what feeds its last layer, on which `edge-af adapt` fits a head;
+    None where it has no such output. `sha256` seals the file that the card is in: see
+    `edge_af.model_file`. `from_json` raises ModelError; the constructor raises pydantic's
+    ValidationError.
     """
 
     format: Literal[1]
@@ -112,6 +116,7 @@ class ModelCard(_Part):
     training: dict[str, JsonValue]
     metrics: dict[str, float]
     tool_versions: dict[str, str]
+    penultimate: Annotated[int, Field(ge=1)] | None = None
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @field_validator("labels")
@@ -152,13 +157,14 @@ class ModelCard(_Part):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            raise ModelError(_first_fault(error)) from error
+            raise ModelError(first_fault(error, "model card")) from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError, card: str) -> str:
+    """Return in one line the first fault that a card read from JSON has; `card` says which."""
     fault = error.errors(include_url=False)[0]
     if fault["type"] == "json_invalid":
-        return f"the model card is not JSON ({fault['msg']})"
+        return f"the {card} is not JSON ({fault['msg']})"
     field = ".".join(str(step) for step in fault["loc"])
     got = "" if fault["type"] == "missing" else f", got {reprlib.repr(fault['input'])}"
-    return f"the model card's field {field!r} is wrong: {fault['msg']}{got}"
+    return f"the {card}'s field {field!r} is wrong: {fault['msg']}{got}"

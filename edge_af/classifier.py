@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.card import ModelCard, PixelInput
+from edge_af.head import Head
 from edge_af.interpreter import Network
 from edge_af.model_file import ModelFile
 from edge_af.spectrum import MIDDLE, PER_DEVIATION, PolarSpectrum
+from edge_af.temperature import softmax
 from edge_af.tiles import Tile, cut
 from hw.camera import Frame
 
@@ -42,20 +44,40 @@ class Abstained(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Witness:
+    """A tile that was looked at, for whoever wants to see why; `corner_px` as `tiles.Tile` has it.
+
+    `confidence` is the probability of its likeliest class.
+    """
+
+    corner_px: tuple[int, int]
+    confidence: float
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What one frame says. `distribution` is float64 (k,) in output order, None if abstained."""
 
     distribution: NDArray[np.float64] | None
     abstained: Abstained | None
     tiles_used: int
+    witnesses: tuple[Witness, ...] = ()
 
 
 class Classifier:
-    """A model ready to look at frames."""
+    """A model ready to look at frames, by its own head or by one fitted to the instrument.
 
-    def __init__(self, model: ModelFile, threads: int = 1) -> None:
-        """Load the network. Raises ModelError if it is not what its card says."""
-        self.card: ModelCard = model.card
+    `card` is that of the model with the head that is in use.
+    """
+
+    def __init__(self, model: ModelFile, threads: int = 1, head: Head | None = None) -> None:
+        """Load the network.
+
+        Raises ModelError if it is not what its card says, or `head` belongs to another model.
+        """
+        self.card: ModelCard = model.card if head is None else head.card_with(model)
+        self._head = head
         self.scale = model.card.scale
         self.network = Network(model, threads)
         self._transform = _transform(model.card)
@@ -75,12 +97,16 @@ class Classifier:
             return Sight(None, Abstained.UNFAMILIAR, 0)
         answers = self.answer(features)
         certain = familiar & (entropy_nats(answers) <= limits.max_entropy_nats)
+        witnesses = tuple(
+            Witness(tile.corner_px, float(answer.max()), bool(used))
+            for tile, answer, used in zip(tiles, answers, certain, strict=True)
+        )
         if certain[leading].mean() < _SOUND_SHARE:
-            return Sight(None, Abstained.UNCERTAIN, 0)
+            return Sight(None, Abstained.UNCERTAIN, 0, witnesses)
         answers = answers[certain]
         if not agree(self.scale.expected_um(answers)):
-            return Sight(None, Abstained.UNFAMILIAR, len(answers))
-        return Sight(fuse(answers), None, len(answers))
+            return Sight(None, Abstained.UNFAMILIAR, len(answers), witnesses)
+        return Sight(fuse(answers), None, len(answers), witnesses)
 
     def features(self, tiles: list[Tile]) -> NDArray[np.uint8]:
         """Return the network's input for each tile, uint8 (n, ...)."""
@@ -88,7 +114,10 @@ class Classifier:
 
     def answer(self, features: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return calibrated class probabilities, float64 (n, k), in output order."""
-        return calibrated(self.network(features), self.card)
+        if self._head is None:
+            return calibrated(self.network(features), self.card)
+        _, penultimate = self.network.both(features)
+        return calibrated(self._head.logits(penultimate), self.card)
 
 
 def _transform(card: ModelCard) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
@@ -100,14 +129,15 @@ def _transform(card: ModelCard) -> Callable[[NDArray[np.uint8]], NDArray[np.uint
 
 def calibrated(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.float64]:
     """Return probabilities (n, k) of network outputs at the card's temperature."""
-    logits = outputs.astype(np.float64)
-    if card.output == "probabilities":
-        # An int8 softmax cannot tell 0 from anything below its step.
-        logits = np.log(np.maximum(logits, 1 / 512))
-    logits /= card.temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    return softmax(logits_of(outputs, card), card.temperature)
+
+
+def logits_of(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.floating]:
+    """Return network outputs (n, k) as logits, whichever of the two the card says they are."""
+    if card.output == "logits":
+        return outputs
+    # An int8 softmax cannot tell 0 from anything below its step.
+    return np.asarray(np.log(np.maximum(outputs.astype(np.float64), 1 / 512)))
 
 
 def entropy_nats(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

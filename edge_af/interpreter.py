@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ _RUNTIMES = {
 }
 _DTYPES = (np.int8, np.uint8, np.float32)
 
+ANSWER, PENULTIMATE = "answer", "penultimate"
+"""What a model with two outputs calls them in its signature: their order in the file is anyone's
+guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """An output tensor: its place, and real = (code - zero) * scale."""
+
+    index: int
+    length: int
+    scale: np.float32
+    zero: np.float32
+
 
 class Network:
     """A model that is loaded and fits its card. Not safe to call from two threads at once.
@@ -33,21 +48,18 @@ class Network:
             raise UserError(f"threads must be at least 1, got {threads}")
         self._runtime, interpreter_class = _find_runtime()
         card = model_file.card
+        self._path = model_file.path
         self._feature_shape = card.feature_shape
-        self._classes = len(card.labels)
         with self._refusals_named(model_file.path):
             self._interpreter = interpreter_class(
                 model_content=model_file.content, num_threads=threads
             )
             self._interpreter.allocate_tensors()
-            source = _only_tensor(
-                self._interpreter.get_input_details(), self._feature_shape, "input"
-            )
-            sink = _only_tensor(self._interpreter.get_output_details(), (self._classes,), "output")
+            source = _only(self._interpreter.get_input_details(), "input")
+            _require_fit(source, self._feature_shape, "input")
             self._input_index: int = source["index"]
-            self._output_index: int = sink["index"]
             self._codes = _input_codes(source, card)
-            self._output_scale, self._output_zero = _quantisation(sink, "output")
+            self._answer, self._penultimate = self._sinks(card)
             # Some faults show only in a run; and the first is slow.
             self(np.zeros((1, *self._feature_shape), dtype=np.uint8))
 
@@ -57,23 +69,57 @@ class Network:
         return self._runtime
 
     def __call__(self, features: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the network's output, float32 (n, k), for `features`, uint8 (n, *feature_shape).
+        """Return the network's answers, float32 (n, k), for `features`, uint8 (n, *feature_shape).
 
-        What the outputs are, logits or probabilities, is the card's to say. Raises ValueError for
+        What they are, logits or probabilities, is the card's to say. Raises ValueError for
         another shape or type.
         """
+        return self._run(features, [self._answer])[0]
+
+    def both(self, features: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the answers, as a call does, and what feeds the last layer, float32 (n, m).
+
+        Raises ModelError where the model has no such output.
+        """
+        if self._penultimate is None:
+            raise ModelError(
+                f"{self._path} has no second output for a head of its own to be fitted on: convert "
+                "its training run again with edge-af-convert"
+            )
+        answers, penultimate = self._run(features, [self._answer, self._penultimate])
+        return answers, penultimate
+
+    def _run(self, features: NDArray[np.uint8], sinks: list[_Sink]) -> list[NDArray[np.float32]]:
         if features.dtype != np.uint8 or features.shape[1:] != self._feature_shape:
             raise ValueError(
                 f"features must be uint8 of shape (n, *{self._feature_shape}), "
                 f"got {features.dtype} of shape {features.shape}"
             )
-        outputs = np.empty((len(features), self._classes), dtype=np.float32)
+        codes = [np.empty((len(features), sink.length), dtype=np.float32) for sink in sinks]
         # One tile at a time keeps the activations of a single tile in memory.
-        for row, feature in zip(outputs, features, strict=True):
+        for row, feature in enumerate(features):
             self._interpreter.set_tensor(self._input_index, self._codes.take(feature[np.newaxis]))
             self._interpreter.invoke()
-            row[:] = self._interpreter.get_tensor(self._output_index)[0]
-        return (outputs - self._output_zero) * self._output_scale
+            for sink, rows in zip(sinks, codes, strict=True):
+                rows[row] = self._interpreter.get_tensor(sink.index)[0]
+        return [(rows - sink.zero) * sink.scale for sink, rows in zip(sinks, codes, strict=True)]
+
+    def _sinks(self, card: ModelCard) -> tuple[_Sink, _Sink | None]:
+        """Return where the answer comes out, and, if the card has it, what feeds the last layer."""
+        tensors = self._interpreter.get_output_details()
+        classes = len(card.labels)
+        if card.penultimate is None:
+            return _sink(_only(tensors, "output"), classes, "output"), None
+        named = _by_signature(self._interpreter)
+        if len(tensors) != 2 or set(named) != {ANSWER, PENULTIMATE}:
+            raise ModelError(
+                f"the network's outputs are {sorted(named)}, its card says {ANSWER!r} and "
+                f"{PENULTIMATE!r}: convert it again"
+            )
+        return (
+            _sink(named[ANSWER], classes, ANSWER),
+            _sink(named[PENULTIMATE], card.penultimate, PENULTIMATE),
+        )
 
     @contextmanager
     def _refusals_named(self, path: Path) -> Iterator[None]:
@@ -96,19 +142,32 @@ def _find_runtime() -> tuple[str, Any]:
     raise EdgeAfError("no runtime for .tflite models; install one: pip install ai-edge-litert")
 
 
-def _only_tensor(
-    tensors: list[dict[str, Any]], wanted: tuple[int, ...], role: str
-) -> dict[str, Any]:
+def _only(tensors: list[dict[str, Any]], role: str) -> dict[str, Any]:
     if len(tensors) != 1:
         raise ModelError(f"the network has {len(tensors)} {role}s, 1 is needed")
-    (tensor,) = tensors
+    return tensors[0]
+
+
+def _by_signature(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """Return the outputs by the names that the model's one signature gives them."""
+    signatures = list(interpreter.get_signature_list())
+    if len(signatures) != 1:
+        return {}
+    return dict(interpreter.get_signature_runner(signatures[0]).get_output_details())
+
+
+def _require_fit(tensor: dict[str, Any], wanted: tuple[int, ...], role: str) -> None:
     if tensor["dtype"] not in _DTYPES:
         kind = np.dtype(tensor["dtype"]).name
         raise ModelError(f"the network's {role} is {kind}; int8, uint8 or float32 is needed")
     shape = tuple(tensor["shape"].tolist())
     if shape != (1, *wanted):
         raise ModelError(f"the network's {role} has shape {shape}, its card says {(1, *wanted)}")
-    return tensor
+
+
+def _sink(tensor: dict[str, Any], length: int, role: str) -> _Sink:
+    _require_fit(tensor, (length,), role)
+    return _Sink(tensor["index"], length, *_quantisation(tensor, role))
 
 
 def _quantisation(tensor: dict[str, Any], role: str) -> tuple[np.float32, np.float32]:

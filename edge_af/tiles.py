@@ -31,13 +31,18 @@ class Tile:
     content: float
 
 
+def fits_pitch(um_per_px: float, model_um_per_px: float) -> bool:
+    """Tell whether frames of a pixel size can be brought to the model's."""
+    return um_per_px <= _COARSEST * model_um_per_px
+
+
 def require_fit(um_per_px: float, shape_px: tuple[int, int], model: tuple[float, int]) -> None:
     """Raise ModelError if frames of a pixel size and shape cannot serve a model.
 
     `model` is the model's um/px and the side of its tile in pixels.
     """
     model_um_per_px, tile_px = model
-    if um_per_px > _COARSEST * model_um_per_px:
+    if not fits_pitch(um_per_px, model_um_per_px):
         raise ModelError(
             f"the camera's pixels are {um_per_px:g} um, the model needs at most "
             f"{_COARSEST * model_um_per_px:g} um: use less binning or a higher magnification"

@@ -1,5 +1,7 @@
 """Write small untrained models, and what Keras says they compute, into the folder given.
 
+The last layer of `two_outputs` has as many inputs as outputs: shapes cannot tell the two apart.
+
 A process of its own: TensorFlow warns, and is large. Each network has float features as input.
 """
 
@@ -24,6 +26,8 @@ def main(folder: Path) -> None:
     polar[:2] = np.array([0, 255], dtype=np.uint8)[:, None, None, None]
     softmax = network(POLAR, divide=127.5, activation="softmax")
     write(folder, "polar_int8", softmax, polar, polar.astype(float), int8=True)
+    both = with_penultimate(network(PIXELS, filters=CLASSES))
+    write(folder, "two_outputs", both, pixels, pixels / 127.5 - 1, int8=True)
 
 
 def features(rng, shape):
@@ -32,18 +36,23 @@ def features(rng, shape):
     return (levels + rng.normal(0, 30, (64, *shape))).clip(0, 255).astype(np.uint8)
 
 
-def network(shape, divide=1.0, activation=None):
+def network(shape, divide=1.0, activation=None, filters=16):
     keras.utils.set_random_seed(7)
     spread = keras.initializers.RandomNormal(stddev=4)  # or int8 probabilities are mostly 0.02
     layers = [
         keras.Input(shape),
         keras.layers.Rescaling(1 / divide),
         keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
-        keras.layers.Conv2D(16, 3, padding="same", activation="relu"),
+        keras.layers.Conv2D(filters, 3, padding="same", activation="relu"),
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dense(CLASSES, activation=activation, kernel_initializer=spread),
     ]
     return keras.Sequential(layers)
+
+
+def with_penultimate(model):
+    outputs = {"answer": model.outputs[0], "penultimate": model.layers[-1].input}
+    return keras.Model(model.inputs, outputs)
 
 
 def write(folder, name, model, shown, inputs, *, int8):
@@ -55,8 +64,10 @@ def write(folder, name, model, shown, inputs, *, int8):
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
-    outputs = model(inputs).numpy()
-    np.savez(folder / f"{name}.npz", features=shown, outputs=outputs)
+    outputs = model(inputs)
+    named = outputs if isinstance(outputs, dict) else {"outputs": outputs}
+    said = {role: value.numpy() for role, value in named.items()}
+    np.savez(folder / f"{name}.npz", features=shown, **said)
     (folder / f"{name}.tflite").write_bytes(converter.convert())
 
 

@@ -91,8 +91,10 @@ def _notes(calibrated: Calibrated) -> list[str]:
 
 def _plot(findings: Findings, width: int) -> str:
     """Return the readings against counted position: the two flanks of the loop."""
-    import plotext  # type: ignore[import-untyped]
-
+    try:
+        import plotext  # type: ignore[import-untyped]
+    except ImportError:
+        return "For a plot of the readings: pip install 'plotext>=6,<7'"
     by_model = findings.scale is not None
     figure = plotext.figure
     figure.clear()

@@ -3,11 +3,13 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 import convert.cli
 import train.cli
 from edge_af.cli.run import run as run_command
+from edge_af.interpreter import Network
 from edge_af.model_file import read_model_file
 
 
@@ -38,6 +40,8 @@ def test_a_trained_network_becomes_a_model_with_its_card(trained, capsys):
     card = read_model_file(output).card
     assert len(card.labels) == 41
     assert card.training["tiles"] == 400
+    _, penultimate = Network(read_model_file(output)).both(np.zeros((2, *card.feature_shape), "u1"))
+    assert penultimate.shape == (2, card.penultimate) == (2, 256)
     assert run(train.cli.app, "t", "evaluate", output, "--tiles", 40, "--json") == 0
     figures = json.loads(capsys.readouterr().out)
     assert {"n", "top1", "mae_um", "median_abs_error_um", "false_direction", "abstained"} <= set(

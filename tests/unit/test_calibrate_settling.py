@@ -60,4 +60,4 @@ def test_a_ringing_stage_is_seen_to_settle(decay_s):
         targets_um = [rig.start_um + um for um in (1.0, 2.0, 3.0)]
         settled = watch(rig.camera, rig.guard, rig.clock, targets_um, timeout_s=2.0)
     assert settled.value == pytest.approx(3.4 * decay_s, abs=decay_s + PERIOD_S)
-    assert settled.uncertainty >= PERIOD_S / 12**0.5
+    assert settled.uncertainty == pytest.approx(PERIOD_S / 12**0.5, rel=1e-6)

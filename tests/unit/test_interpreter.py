@@ -90,6 +90,37 @@ def test_another_class_count_than_the_cards_is_refused(load, tiny_card):
         load("pixels_int8", labels=tiny_card.labels[:21], bins_um=tiny_card.bins_um[:21])
 
 
+def test_a_second_output_is_what_feeds_the_last_layer(load, tiny_models):
+    with np.load(tiny_models / "two_outputs.npz") as file:
+        features, answers, penultimate = file["features"], file["answer"], file["penultimate"]
+    network = load("two_outputs", penultimate=41)
+    got_answers, got_penultimate = network.both(features)
+    assert np.abs(got_answers - answers).max() < 0.05 * np.ptp(answers)
+    assert np.abs(got_penultimate - penultimate).max() < 0.05 * np.ptp(penultimate)
+    assert network(features).tolist() == got_answers.tolist()
+    empty = network.both(features[:0])
+    assert [part.shape for part in empty] == [(0, 41), (0, 41)]
+
+
+def test_a_model_with_one_output_has_nothing_to_fit_a_head_on(packed_model):
+    network = Network(read_model_file(packed_model))
+    with pytest.raises(ModelError, match=r"no second output .*edge-af-convert"):
+        network.both(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "fault"),
+    [
+        ("two_outputs", None, "has 2 outputs, 1 is needed"),
+        ("two_outputs", 40, r"penultimate has shape \(1, 41\), its card says \(1, 40\)"),
+        ("pixels_int8", 41, "convert it again"),
+    ],
+)
+def test_outputs_that_are_not_the_cards_are_refused(load, name, length, fault):
+    with pytest.raises(ModelError, match=fault):
+        load(name, penultimate=length)
+
+
 def test_fewer_than_one_thread_is_a_users_mistake(packed_model):
     with pytest.raises(UserError, match="got 0"):
         Network(read_model_file(packed_model), threads=0)

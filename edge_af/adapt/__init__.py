@@ -1,0 +1,1 @@
+"""Fit a head of its own to one instrument, from a few of its focal stacks, in numpy."""
