@@ -1,6 +1,5 @@
 """From a manifest to arrays: the input features of every tile, and its soft target."""
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from edge_af.card import PolarSpectrumInput
 from edge_af.errors import UserError
 from edge_af.scale import DefocusScale
 from edge_af.spectrum import CHANNELS, IMAGINARY, PolarSpectrum
+from edge_af.targets import soft_targets as targets_about
 from hw.virtual.specimen import CONTENT_FLOOR
 from train import recipe
 from train.manifest import Row
@@ -96,14 +96,9 @@ def soft_targets(scale: DefocusScale, rows: Sequence[Row]) -> NDArray[np.float32
     The outer bins take what lies beyond them. A tile known to hold nothing is anyone's guess:
     its target is uniform over the range, which is how a network learns to say so.
     """
+    z_um = np.array([row.z_um for row in rows])
+    targets = targets_about(scale, z_um, TARGET_SPREAD_UM)
     bins_um = np.asarray(scale.bins_um)
-    outer = scale.range
-    z_um = np.array([row.z_um for row in rows])[:, None]
-    upper = np.where(bins_um[:, 1] == outer.high_um, np.inf, bins_um[:, 1])
-    lower = np.where(bins_um[:, 0] == outer.low_um, -np.inf, bins_um[:, 0])
-    spread = TARGET_SPREAD_UM * math.sqrt(2)
-    erf = np.vectorize(math.erf, otypes=[np.float32])
-    targets = 0.5 * (erf((upper - z_um) / spread) - erf((lower - z_um) / spread))
     width_um = bins_um[:, 1] - bins_um[:, 0]
     nothing = np.array([row.content < CONTENT_FLOOR for row in rows])
     targets[nothing] = width_um / width_um.sum()

@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from edge_af.errors import UserError
-from edge_af.routines.collect import focus_of
+from edge_af.routines.collect import focus_at_um
 from edge_af.routines.sweep import PROMINENCE, peak_um
 from edge_af.sharpness import tenengrad
 from edge_af.stack_writer import SUFFIXES
@@ -128,7 +128,7 @@ def _focus_um(stack: Stack) -> float | None:
         return None
     if curve[top_um] <= (1 + PROMINENCE) * float(np.median(list(curve.values()))):
         return None
-    return focus_of(curve)
+    return focus_at_um(curve)
 
 
 def _splits(fields: int, plan: ImportPlan, left_out: Sequence[str]) -> list[str]:

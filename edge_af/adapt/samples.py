@@ -69,7 +69,7 @@ def gather(classifier: Classifier, fields: Sequence[Field], say: Callable[[str],
             f"{len(fields)} field is too few: give stacks of at least {_FEWEST_FIELDS}, better 3, "
             "at different places"
         )
-    um_per_px = _common_pitch(fields)
+    um_per_px = _common_um_per_px(fields)
     # Pixels too coarse for the model are left as they are: a head can learn what they look like.
     tiles_um_per_px = card.um_per_px if fits_pitch(um_per_px, card.um_per_px) else um_per_px
     seen, field_of = [], []
@@ -117,7 +117,7 @@ def _ask(classifier: Classifier, tiles: list[Tile], z_um: float) -> _Seen:
     )
 
 
-def _common_pitch(fields: Sequence[Field]) -> float:
+def _common_um_per_px(fields: Sequence[Field]) -> float:
     """Return the pixel size that all stacks share."""
     known = []
     for field in fields:
