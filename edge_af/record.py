@@ -17,7 +17,7 @@ from edge_af.versions import tool_versions
 from hw.camera import Camera, Frame
 from hw.clock import Clock
 from hw.errors import HardwareError
-from hw.stage import HomingStage, Range, StageDriver
+from hw.stage import HomingStage, Range, StageDriver, can_home
 
 
 def record_to(path: Path) -> RecordingWriter:
@@ -176,7 +176,7 @@ class RecordingHomingStage(RecordingStage):
 
 def recording_stage(driver: StageDriver, log: Log) -> RecordingStage:
     """Return the driver with its moves kept; one that can home still can."""
-    if isinstance(driver, HomingStage):
+    if can_home(driver):
         return RecordingHomingStage(driver, log)
     return RecordingStage(driver, log)
 

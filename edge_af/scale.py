@@ -83,6 +83,10 @@ class DefocusScale:
         edges_um = [low_um + width_um * place for place in range(count)] + [high_um]
         return cls(tuple(pairwise(edges_um)))
 
+    def with_zero_at(self, zero_um: float) -> Self:
+        """Return the scale of one who counts defocus from `zero_um` of this one."""
+        return type(self)(tuple((low - zero_um, high - zero_um) for low, high in self.bins_um))
+
     @property
     def range(self) -> Range:
         """The interval of defocus that the bins cover, in um."""

@@ -49,13 +49,13 @@ class Exposure:
         """Tell whether this is `asked`, as nearly as a sensor can."""
         return self._near(asked, _AS_ASKED)
 
-    def _near(self, other: "Exposure", tolerance: float) -> bool:
-        if abs(self.time_us - other.time_us) > tolerance * other.time_us + _ROWS_US:
+    def _near(self, other: "Exposure", share: float) -> bool:
+        if abs(self.time_us - other.time_us) > share * other.time_us + _ROWS_US:
             return False
         mine = (self.gain, *(self.colour_gains or ()))
         others = (other.gain, *(other.colour_gains or ()))
         return len(mine) == len(others) and all(
-            abs(one - two) <= tolerance * two for one, two in zip(mine, others, strict=True)
+            abs(one - two) <= share * two for one, two in zip(mine, others, strict=True)
         )
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, Self
 
 from hw import path
-from hw.stage import HomingStage, LimitError, Range, StageDriver, StageError, StageStopped
+from hw.stage import LimitError, Range, StageDriver, StageError, StageStopped, can_home
 from hw.trust import UNTRUSTED_WINDOW, Trust
 
 _INSIST_S: Final = 0.002
@@ -188,7 +188,7 @@ class GuardedStage:
         no end stop or it is not found, and as `move_to_um` does.
         """
         stage = self._stage
-        if not isinstance(stage, HomingStage):
+        if not can_home(stage):
             raise StageError("this stage has no end stop to home to; set one up in its settings")
         with self._moving("homing"):
             left_um = self._budget_um - self._travel_um

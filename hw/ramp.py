@@ -31,15 +31,15 @@ def step_times_s(
         return np.empty(0)
     ramp = _Ramp(top_speed_steps_per_s, acceleration_steps_per_s2, jerk)
     if ramp.steps > steps / 2:
-        speed = _speed_after(steps / 2, acceleration_steps_per_s2, jerk)
-        ramp = _Ramp(speed, acceleration_steps_per_s2, jerk)
+        rate = _rate_after(steps / 2, acceleration_steps_per_s2, jerk)
+        ramp = _Ramp(rate, acceleration_steps_per_s2, jerk)
     ramp_steps = min(ramp.steps, steps / 2)
-    end_s = 2 * ramp.duration_s + (steps - 2 * ramp_steps) / ramp.speed
+    end_s = 2 * ramp.duration_s + (steps - 2 * ramp_steps) / ramp.rate
 
     done = np.arange(1, steps + 1, dtype=np.float64)
     left = steps - done
     rising_s = ramp.times_s(np.minimum(done, ramp_steps))
-    level_s = ramp.duration_s + (done - ramp_steps) / ramp.speed
+    level_s = ramp.duration_s + (done - ramp_steps) / ramp.rate
     falling_s = end_s - ramp.times_s(np.minimum(left, ramp_steps))
     return np.where(done <= ramp_steps, rising_s, np.where(left >= ramp_steps, level_s, falling_s))
 
@@ -62,15 +62,15 @@ def stopping_waits_s(
 
 
 class _Ramp:
-    """From rest to `speed`: the acceleration rises to its peak, stays, and falls to nothing."""
+    """From rest to `rate`, in steps/s: acceleration rises to its peak, stays, falls to nothing."""
 
-    def __init__(self, speed: float, acceleration: float, jerk: float) -> None:
-        self.speed = speed
+    def __init__(self, rate: float, acceleration: float, jerk: float) -> None:
+        self.rate = rate
         self._jerk = jerk
-        self._peak = min(acceleration, np.sqrt(speed * jerk))
+        self._peak = min(acceleration, np.sqrt(rate * jerk))
         self._jerk_s = self._peak / jerk  # how long it rises, and falls; 0 without a bound
-        self.duration_s = speed / self._peak + self._jerk_s
-        self.steps = speed * self.duration_s / 2  # by symmetry about the middle
+        self.duration_s = rate / self._peak + self._jerk_s
+        self.steps = rate * self.duration_s / 2  # by symmetry about the middle
 
     def times_s(self, done: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return when `done` steps, 0 to `steps`, are covered."""
@@ -85,16 +85,16 @@ class _Ramp:
         middle_s = jerk_s + (np.sqrt(entry_speed**2 + 2 * peak * beyond) - entry_speed) / peak
         # The last part seen from its end: v t - j t^3 / 6 = left, by sin 3u = 3 sin u - 4 sin^3 u.
         left = np.maximum(self.steps - done, 0)
-        scale_s = 2 * np.sqrt(2 * self.speed / jerk)
-        angle = np.arcsin(np.minimum(3 * left / (scale_s * self.speed), 1)) / 3
+        scale_s = 2 * np.sqrt(2 * self.rate / jerk)
+        angle = np.arcsin(np.minimum(3 * left / (scale_s * self.rate), 1)) / 3
         last_s = self.duration_s - scale_s * np.sin(angle)
-        last_steps = self.speed * jerk_s - first_steps
+        last_steps = self.rate * jerk_s - first_steps
         return np.where(
             done <= first_steps, first_s, np.where(left >= last_steps, middle_s, last_s)
         )
 
 
-def _speed_after(steps: float, acceleration: float, jerk: float) -> float:
+def _rate_after(steps: float, acceleration: float, jerk: float) -> float:
     """Return the speed at the end of a ramp of that length."""
     if steps < acceleration**3 / jerk**2:  # the acceleration never gets to its bound
         return float((steps * np.sqrt(jerk)) ** (2 / 3))

@@ -1,7 +1,7 @@
 """What a focus stage is to the rest of edge-af, and how it can fail."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeGuard
 
 from hw.errors import HardwareError
 
@@ -95,7 +95,6 @@ class StageDriver(Stage, Protocol):
         ...
 
 
-@runtime_checkable
 class HomingStage(StageDriver, Protocol):
     """A stage with an end stop, by which it can find out where it stands."""
 
@@ -105,3 +104,12 @@ class HomingStage(StageDriver, Protocol):
         Raises StageStopped on `stop`, and StageFault if the end stop is not found in that length.
         """
         ...
+
+
+def can_home(driver: StageDriver) -> TypeGuard[HomingStage]:
+    """Tell whether a driver has an end stop to home to.
+
+    By its class: to ask the object, as `isinstance` does for protocols, would read its properties,
+    and those of a stage that has failed may raise.
+    """
+    return callable(getattr(type(driver), "home", None))

@@ -99,12 +99,12 @@ def collect(desk: Desk, plan: StackPlan, keeper: Keeper, report: Report) -> Coll
     fault = fault_of(coarse, stage.reachable, coarse_um)
     if fault is not None:
         return Collection(desk.give_up(start_um, fault))
-    middle_um = round(focus_of(coarse) / stage.step_um) * stage.step_um
+    middle_um = round(focus_at_um(coarse) / stage.step_um) * stage.step_um
     curve = _slices(desk, plan, middle_um, keeper, report)
     fault = _fault(curve)
     if fault is not None:
         return Collection(desk.give_up(start_um, fault))
-    focus_um = focus_of(curve)
+    focus_um = focus_at_um(curve)
     keeper.focus_at(focus_um)
     stage.move_to_um(stage.reachable.clip(focus_um))
     return Collection(Attempt(True), focus_um, tuple(sorted(curve)))
@@ -151,7 +151,7 @@ def _fault(curve: Curve) -> str | None:
     return None
 
 
-def focus_of(curve: Curve) -> float:
+def focus_at_um(curve: Curve) -> float:
     """Return where a curve, of three places or more and however spaced, has its focus, in um.
 
     The centroid of what stands above _FLANK of its height, each place weighted by the length it

@@ -12,7 +12,7 @@ from hw.stage import Range
 
 _RISEN = 0.8
 _FALLEN = 0.25
-"""Shares of the peak's height between which a run must pass, up and down again."""
+"""Shares of the peak's rise between which a run must pass, up and down again."""
 
 _FALLEN_LOOKS = 2
 _BEFORE = 4.0
@@ -47,14 +47,14 @@ def sharp_gap(eye: Eye) -> SharpGap:
         if reading is None:
             break
         coarse.append(reading)
-    floor, height, peak_um = _peak(coarse, Range(low_um, high_um))
+    floor, rise, peak_um = _peak(coarse, Range(low_um, high_um))
     below_um = stage.reachable.clip(peak_um - _BEFORE * depth_um)
     runs: list[list[Reading]] = []
     # The first run down, all the way, makes sure that the gap is on the far side of it.
     stage.move_to_um(low_um)
     stage.move_to_um(below_um)
     for way in (1, -1, 1):
-        runs.append(_over_peak(eye, way, FINE * depth_um, floor, height))
+        runs.append(_over_peak(eye, way, FINE * depth_um, floor, rise))
     middles_um = [middle_um(_curve(run)) for run in runs]
     up_um = (middles_um[0] + middles_um[2]) / 2
     pitch_um = FINE * depth_um
@@ -70,7 +70,7 @@ def sharp_gap(eye: Eye) -> SharpGap:
 
 
 def _peak(coarse: Sequence[Reading], span: Range) -> tuple[float, float, float]:
-    """Return the lowest sharpness, the height of the peak above it, and where that is."""
+    """Return the lowest sharpness, the rise of the peak above it, and where that is."""
     best = max(coarse, key=lambda one: one.sharpness)
     values = [one.sharpness for one in coarse]
     if len(coarse) < 3 or best.sharpness <= (1 + PROMINENCE) * float(np.median(values)):
@@ -86,7 +86,7 @@ def _peak(coarse: Sequence[Reading], span: Range) -> tuple[float, float, float]:
     return min(values), best.sharpness - min(values), best.counted_um
 
 
-def _over_peak(eye: Eye, way: int, pitch_um: float, floor: float, height: float) -> list[Reading]:
+def _over_peak(eye: Eye, way: int, pitch_um: float, floor: float, rise: float) -> list[Reading]:
     """Run one way until the peak has come and gone."""
     stage = eye.desk.stage
     run, risen, fallen = [eye.look()], False, 0
@@ -98,7 +98,7 @@ def _over_peak(eye: Eye, way: int, pitch_um: float, floor: float, height: float)
                 "hand to within a few um and try again"
             )
         run.append(reading)
-        share = (reading.sharpness - floor) / height
+        share = (reading.sharpness - floor) / rise
         risen = risen or share >= _RISEN
         fallen = fallen + 1 if risen and share <= _FALLEN else 0
     return run

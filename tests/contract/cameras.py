@@ -1,13 +1,15 @@
 """The cameras that must pass test_cameras.py. To add one, add an entry to CAMERAS."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cameras_pi
 import numpy as np
 from PIL import Image
+from stages import Unkept
 
+from edge_af.record import RecordingCamera
 from hw.camera import Camera
 from hw.clock import Clock
 from hw.replay import ReplayCamera, ReplayStage
@@ -55,8 +57,15 @@ def virtual(folder: Path) -> Rig:  # noqa: ARG001
     return Rig(microscope.camera, microscope.stage, clock, near_um, far_um=near_um + 10.0)
 
 
+def recorded(folder: Path) -> Rig:
+    """Return the virtual one with all its frames kept."""
+    rig = virtual(folder)
+    return replace(rig, camera=RecordingCamera(rig.camera, Unkept()))
+
+
 CAMERAS: dict[str, Callable[[Path], Rig]] = {
     "replay": replay,
     "virtual": virtual,
+    "recorded": recorded,
     "picamera": lambda folder: Rig(*cameras_pi.picamera(folder)),
 }

@@ -4,9 +4,14 @@ A rig is made in an empty folder, or in one where the same kind was made before.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_af.record import recording_stage
+from edge_af.recording import Event
 from hw.replay import SPEED_UM_PER_S, ReplayStage
 from hw.stack import Slice, Stack
 from hw.stage import Range, Stage
@@ -66,4 +71,21 @@ def replay(folder: Path) -> Rig:
     )
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {"virtual": virtual, "replay": replay}
+def recorded(folder: Path) -> Rig:
+    """The virtual one, with all its moves kept."""
+    rig = virtual(folder)
+    return replace(rig, stage=recording_stage(rig.stage, Unkept()))
+
+
+class Unkept:
+    """A log for what nobody reads."""
+
+    def add(self, event: Event, pixels: NDArray[np.uint8] | None = None) -> None:
+        """Drop it."""
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {
+    "virtual": virtual,
+    "replay": replay,
+    "recorded": recorded,
+}

@@ -527,7 +527,7 @@ QUANTITIES = re.compile(
     "|limit|offset|overshoot|period|pitch|position|radius|reach|run|settle|slack|speed|start|target"
     "|time|timeout|tolerance|travel|wait|wavelength|width)(_|$)"
 )
-UNITS = re.compile(r"_(um|s|px|steps|hz|rad|waves)(2|_per_[a-z]+2?)?$|_per_(um|px|s|s2|mm2)$")
+UNITS = re.compile(r"_(um|mm|s|px|steps|hz|rad|waves)(2|_per_[a-z]+2?)?$|_per_(um|px|s|s2|mm2)$")
 
 
 def annotated(node):

@@ -136,3 +136,11 @@ def test_nan_has_no_class():
 def test_neighbours_share_an_edge_exactly():
     for left, right in itertools.pairwise(PAPER.bins_um):
         assert left[1] == right[0]
+
+
+@given(zero_um=st.floats(-3, 3))
+def test_counted_from_another_zero_every_defocus_is_less_by_that(zero_um):
+    scale = DefocusScale.paper41()
+    moved = scale.with_zero_at(zero_um)
+    answers = np.eye(41)
+    assert moved.expected_um(answers) == pytest.approx(scale.expected_um(answers) - zero_um)
