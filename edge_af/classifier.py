@@ -71,14 +71,20 @@ class Classifier:
     `card` is that of the model with the head that is in use.
     """
 
-    def __init__(self, model: ModelFile, threads: int = 1, head: Head | None = None) -> None:
-        """Load the network.
+    def __init__(
+        self,
+        model: ModelFile,
+        threads: int = 1,
+        head: Head | None = None,
+        zero_um: float = 0.0,
+    ) -> None:
+        """Load the network. `zero_um` is what it reads where this instrument is in focus.
 
         Raises ModelError if it is not what its card says, or `head` belongs to another model.
         """
         self.card: ModelCard = model.card if head is None else head.card_with(model)
         self._head = head
-        self.scale = model.card.scale
+        self.scale = model.card.scale.with_zero_at(zero_um)
         self.network = Network(model, threads)
         self._transform = _transform(model.card)
 

@@ -22,7 +22,20 @@ def corrected(config: Config, calibration: Calibration | None) -> Config:
     if calibration.step_um is not None:
         axis |= {"step_um": calibration.step_um.value, "reversed": calibration.reversed}
     guard = config.guard.model_copy(update={"backlash_um": _upper(calibration.backlash_um)})
-    return _with_axis(config, axis).model_copy(update={"guard": guard})
+    focus, offset = config.focus, calibration.focus_offset_um
+    if offset is not None and abs(offset.value) > _SURE * offset.uncertainty:
+        focus = focus.model_copy(update={"model_zero_um": offset.value})
+    return _with_axis(config, axis).model_copy(update={"guard": guard, "focus": focus})
+
+
+def for_calibrating(config: Config, calibration: Calibration | None) -> Config:
+    """Return `config` with its axis as far as it is known, and no backlash taken up by the guard.
+
+    A loop over both flanks of the backlash is what measures it.
+    """
+    known = config if calibration is None else corrected(config, calibration)
+    guard = config.guard.model_copy(update={"backlash_um": 0.0})
+    return known.model_copy(update={"guard": guard, "focus": config.focus})
 
 
 def _upper(measured: Measured) -> float:

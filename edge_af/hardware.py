@@ -13,8 +13,8 @@ from hw.picamera import Picamera
 from hw.sangaboard import Sangaboard
 from hw.stage import Range, StageDriver
 from hw.step_dir import StepDirSettings, step_dir
-from hw.virtual.mechanics import MechanicsSettings
-from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
+from hw.virtual.microscope import VirtualMicroscope
+from hw.virtual.stage import VirtualStage
 
 
 def parts(config: Config) -> Parts:
@@ -22,14 +22,37 @@ def parts(config: Config) -> Parts:
 
     Raises UserError for soft limits that leave no room.
     """
-    clock = WallClock()
-    if config.virtual is not None:
-        microscope = _virtual(config.virtual, clock)
-        return _parts(config, microscope.camera, microscope.stage, clock)
-    assert config.camera is not None  # by Config's own check, as is the stage
-    assert config.stage is not None
-    camera, driver = Picamera(config.camera, clock), _driver(config.stage, clock)
-    return _parts(config, camera, driver, clock)
+    return Workshop().parts(config)
+
+
+class Workshop:
+    """Makes the parts of one instrument, also anew with other settings.
+
+    A virtual microscope stays the same one meanwhile, its stage where it was left, as a real one
+    does.
+    """
+
+    def __init__(self) -> None:
+        self._microscopes: dict[tuple[int, float], VirtualMicroscope] = {}
+
+    def parts(self, config: Config) -> Parts:
+        """Return parts as `parts` does."""
+        clock = WallClock()
+        if config.virtual is not None:
+            microscope = self._microscope(config.virtual, clock)
+            stage = _virtual_stage(config.virtual, microscope, clock)
+            return _parts(config, microscope.camera, stage, clock)
+        assert config.camera is not None  # by Config's own check, as is the stage
+        assert config.stage is not None
+        camera, driver = Picamera(config.camera, clock), _driver(config.stage, clock)
+        return _parts(config, camera, driver, clock)
+
+    def _microscope(self, table: VirtualTable, clock: Clock) -> VirtualMicroscope:
+        key = (table.seed, table.defocus_um)
+        if key not in self._microscopes:
+            made = VirtualMicroscope(clock, table.seed, defocus_um=table.defocus_um)
+            self._microscopes[key] = made
+        return self._microscopes[key]
 
 
 def _parts(config: Config, camera: Camera, driver: StageDriver, clock: Clock) -> Parts:
@@ -64,14 +87,16 @@ def _driver(settings: StageTable, clock: Clock) -> StageDriver:
             return Sangaboard(settings, clock)
 
 
-def _virtual(table: VirtualTable, clock: Clock) -> VirtualMicroscope:
-    mechanics = MechanicsSettings()
-    axis = AxisSettings(
+def _virtual_stage(
+    table: VirtualTable, microscope: VirtualMicroscope, clock: Clock
+) -> VirtualStage:
+    mechanics = microscope.scene.mechanics
+    travel = mechanics.settings.travel
+    told = AxisSettings(
         step_um=table.step_um,
         reversed=table.reversed,
         settle_s=table.settle_s,
-        travel_low_um=mechanics.travel.low_um,
-        travel_high_um=mechanics.travel.high_um,
+        travel_low_um=travel.low_um,
+        travel_high_um=travel.high_um,
     )
-    settings = MicroscopeSettings(mechanics=mechanics, axis=axis)
-    return VirtualMicroscope(clock, table.seed, defocus_um=table.defocus_um, settings=settings)
+    return VirtualStage(mechanics, clock, told)

@@ -133,6 +133,15 @@ def head_beside(model: Path) -> Path:
     return model.with_suffix(".head")
 
 
+def adapted_head(model: Path, given: Path | None) -> Head | None:
+    """Read the head that is given, or else the one beside the model, if there is one.
+
+    Raises ModelError as `Head.read` does.
+    """
+    path = given or head_beside(model)
+    return Head.read(path) if given or path.exists() else None
+
+
 def _with_digits(text: bytes, old: str, new: str) -> bytes:
     before, _, after = text.rpartition(f'"{old}"'.encode())
     return before + f'"{new}"'.encode() + after

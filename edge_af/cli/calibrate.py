@@ -1,17 +1,23 @@
 """`edge-af calibrate`."""
 
 import sys
-from typing import Annotated
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_af.cli.options import Json, Model, NoModel, within
-from edge_af.errors import UserError
+from edge_af.cli.options import ConfigFile, Json, Model, NoModel, within
+
+if TYPE_CHECKING:
+    from edge_af.calibrating import Axis, Calibrated
+    from edge_af.instrument import Instrument
 
 
 def calibrate(
+    config: ConfigFile = None,
     virtual: Annotated[
-        bool, typer.Option("--virtual", help="Calibrate a random virtual microscope.")
+        bool, typer.Option("--virtual", help="Calibrate a random virtual microscope instead.")
     ] = False,
     seed: Annotated[
         int,
@@ -33,19 +39,61 @@ def calibrate(
     within 10 um. Without a model only backlash and settle time can be measured. Exit code 1: it
     could not be measured.
     """
-    if not virtual:
-        raise UserError("there is no microscope to calibrate: try one with --virtual")
     from edge_af.cli.calibrate_view import as_document, show
     from edge_af.cli.figures import print_json, reader_console
     from edge_af.cli.models import chosen_model
     from edge_af.demo_calibrate import TOLD, VirtualBench, calibrate_virtual
 
-    bench = VirtualBench(chosen_model(model, no_model), seed)
-    console = reader_console(stderr=True, quiet=not sys.stderr.isatty())
-    with console.status(f"measuring on {fields} fields"):
-        calibrated = calibrate_virtual(bench, fields)
-    if as_json:
-        print_json(as_document(calibrated, bench.hidden))
+    if virtual:
+        bench = VirtualBench(chosen_model(model, no_model), seed)
+        console = reader_console(stderr=True, quiet=not sys.stderr.isatty())
+        with console.status(f"measuring on {fields} fields"):
+            told, calibrated, hidden = TOLD, calibrate_virtual(bench, fields), bench.hidden
     else:
-        show(reader_console(), calibrated, TOLD, bench.hidden)
+        told, calibrated = _on_instrument(config, model, no_model, fields)
+        hidden = None
+    if as_json:
+        print_json(as_document(calibrated, hidden))
+    else:
+        show(reader_console(), calibrated, told, hidden)
     return 0
+
+
+def _on_instrument(
+    config_file: Path | None, model: Path | None, no_model: bool, fields: int
+) -> "tuple[Axis, Calibrated]":
+    """Measure, and keep the result in the state file; return what the axis was told before."""
+    from edge_af import corrected
+    from edge_af.calibrating import Axis, calibrate
+    from edge_af.cli.instruments import connected
+    from edge_af.cli.models import chosen_model
+    from edge_af.config import DEFAULT_PATH, read_config
+    from edge_af.hardware import Workshop
+    from edge_af.state_file import read_state, write_state
+
+    config = read_config(config_file or DEFAULT_PATH)
+    used = chosen_model(model or config.model, no_model)
+    state = read_state(config.state_folder)
+    config = corrected.for_calibrating(config, state.calibration)
+    axis = config.stage or config.virtual
+    assert axis is not None  # by Config's own check
+    told, made = Axis(axis.step_um, axis.reversed), Workshop()
+
+    def open_with(axis: Axis) -> "AbstractContextManager[Instrument]":
+        return connected(made.parts(corrected.told(config, axis.step_um, axis.reversed)), used)
+
+    calibrated = calibrate(open_with, told, _ask_for_next_field, fields)
+    write_state(
+        config.state_folder, state.model_copy(update={"calibration": calibrated.calibration})
+    )
+    return told, calibrated
+
+
+def _ask_for_next_field(number: int) -> None:
+    typer.prompt(
+        f"Move the slide to another place, number {number + 1}, and press Enter",
+        default="",
+        show_default=False,
+        prompt_suffix=" ",
+        err=True,
+    )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edge_af.config import Config
     from edge_af.instrument import Instrument
     from edge_af.model_file import ModelFile
+    from edge_af.parts import Parts
     from edge_af.recording import Log
 
 
@@ -35,14 +36,20 @@ def configured(path: Path | None) -> "Config":
 
 @contextmanager
 def connected(
-    config: "Config", model: "ModelFile | None", log: "Log | None" = None
+    made: "Parts",
+    model: "ModelFile | None",
+    log: "Log | None" = None,
+    head: Path | None = None,
 ) -> "Iterator[Instrument]":
-    """Connect the instrument, and take a model into use; `log` is told all events of its runs."""
-    from edge_af.hardware import parts
+    """Connect an instrument, and take a model into use; `log` is told all events of its runs.
 
-    made = parts(config)
+    The model gets the adapted `head`, or the one beside it, if there is one.
+    """
+    from edge_af.head import adapted_head
+
     with made.instrument(log) as instrument:
         if model is not None:
             height_px, width_px, _ = made.camera.frame().pixels.shape
-            instrument.use_model(model, (height_px, width_px))
+            adapted = adapted_head(model.path, head)
+            instrument.use_model(model, (height_px, width_px), head=adapted)
         yield instrument
