@@ -1,14 +1,21 @@
 """An instrument as its owner describes it, read from TOML."""
 
-import difflib
+import os
 import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Self, get_args
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge_af.configuring.environment import from_environment, put_in, variable
+from edge_af.configuring.faults import Fault, faults_of
+from edge_af.configuring.schema import Names
 from edge_af.errors import UserError
-from edge_af.settings import FocusSettings
+from edge_af.mqtt_settings import MqttSettings
+from edge_af.server.settings import ServerSettings
+from edge_af.settings import FocusSettings, HistorySettings, TrackSettings
 from edge_af.state_file import default_folder
 from hw.four_phase import FourPhaseSettings
 from hw.grbl_settings import GrblSettings
@@ -31,15 +38,16 @@ StageTable = StepDirSettings | FourPhaseSettings | GrblSettings | SangaboardSett
 class GuardTable(_Table):
     """What no move may pass; positions are counted ones, in um."""
 
-    soft_low_um: float | None = None
-    soft_high_um: float | None = None
-    """Without them the travel of the stage is the limit."""
+    soft_low_um: float | None = Field(None, examples=[-500.0])
+    """No move goes below this; without it the stage's own travel is the limit."""
+    soft_high_um: float | None = Field(None, examples=[500.0])
+    """No move goes above this; without it the stage's own travel is the limit."""
     backlash_um: float = Field(3.0, ge=0, le=1000)
     """An upper bound, until `edge-af calibrate` has measured it."""
     untrusted_low_um: float = Field(UNTRUSTED_WINDOW.low_um, le=0)
+    """Room below the place where trust in the position was lost."""
     untrusted_high_um: float = Field(UNTRUSTED_WINDOW.high_um, ge=0)
-    """Room around the place where trust in the position was lost. Little upwards: there is the
-    slide, on most stages."""
+    """Room above it: little, for there is the slide on most stages."""
     uncalibrated_budget_um: float = Field(100.0, gt=0, le=1000)
     """Path that one command may travel before the instrument has been calibrated."""
 
@@ -57,9 +65,11 @@ class VirtualTable(_Table):
     defocus_um: float = Field(6.0, ge=-50, le=50)
     """How far out of focus it starts."""
     step_um: float = Field(0.1, gt=0, le=100)
+    """What its stage is told that a step is; this is the truth."""
     reversed: bool = False
+    """What its stage is told of its direction; this is the truth."""
     settle_s: float = Field(0.04, ge=0, le=10)
-    """What its stage is told of its motor; these are the truth."""
+    """What its stage is told of how long it takes to settle; this is the truth."""
 
 
 class Config(_Table):
@@ -70,9 +80,17 @@ class Config(_Table):
     virtual: VirtualTable | None = None
     guard: GuardTable = GuardTable()
     focus: FocusSettings = FocusSettings()
-    model: Path | None = None
-    """The model that ships, if it is not given."""
-    state_folder: Path = Field(default_factory=default_folder)
+    track: TrackSettings = TrackSettings()
+    history: HistorySettings = HistorySettings()
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    mqtt: MqttSettings | None = None
+    model: Path | None = Field(None, examples=["/var/lib/edge-af/my.tflite"])
+    """The model to use in place of the one that ships."""
+    head: Path | None = Field(None, examples=["/var/lib/edge-af/my.head"])
+    """The adapted head to use with it, in place of one that lies beside the model."""
+    state_folder: Path = Field(default_factory=default_folder, examples=["/var/lib/edge-af"])
+    """Where calibration and history are kept; if not given, systemd's state folder for a service,
+    and ~/.local/state/edge-af for a person."""
 
     @model_validator(mode="after")
     def _is_one_instrument(self) -> Self:
@@ -88,68 +106,66 @@ class Config(_Table):
         return self
 
 
-def read_config(path: Path) -> Config:
-    """Read an instrument's settings. Raises UserError that names the bad key and the cure."""
+class ConfigError(UserError):
+    """The settings are not right; `faults` names every fault, one line each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        more = len(faults) - 1
+        rest = f" (and {more} more: see `edge-af config check`)" if more else ""
+        super().__init__(faults[0] + rest)
+
+
+class Given(NamedTuple):
+    """What was given, and where, with the settings that it makes."""
+
+    config: Config
+    in_file: dict[str, Any]
+    in_environment: dict[Names, str]
+
+
+def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read an instrument's settings. Raises UserError that names the bad key and the cure.
+
+    Single settings of `environment` come before those of the file.
+    """
+    return read_given(path, environment).config
+
+
+def read_given(path: Path, environment: Mapping[str, str] = os.environ) -> Given:
+    """Read settings, and keep apart where they come from. Raises as `read_config` does."""
+    given, faults = from_environment(Config, environment)
+    in_file = _content(path)
+    content = deepcopy(in_file)
+    put_in(given, content)
     try:
-        return Config.model_validate(tomllib.loads(path.read_text()))
+        config = Config.model_validate(content)
+    except ValidationError as error:
+        faults += [_placed(fault, path, given) for fault in faults_of(error, Config)]
+        raise ConfigError(faults) from error
+    if faults:
+        raise ConfigError(faults)
+    return Given(config, in_file, given)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
     except FileNotFoundError as error:
         raise UserError(
-            f"there is no {path}: describe your instrument there (docs/wiring.md has examples), "
-            "or name another file with --config"
+            f"there is no {path}: describe your instrument there (`edge-af config default` prints "
+            "one to begin with, and docs/wiring.md has examples), or name another file with "
+            "--config"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        raise UserError(f"{path}: {_first_fault(error)}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
-    table, names = _resolved(fault["loc"])
-    where = ".".join(names)
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(names[-1], table.model_fields, 1)
-        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(table.model_fields)}"
-        return f"there is no setting {where}; {known}"
-    if fault["type"] == "union_tag_not_found":
-        return f"{where}.kind is missing"
-    if fault["type"] == "union_tag_invalid":
-        context = fault["ctx"]
-        return f"there is no {where}.kind '{context['tag']}'; known: {context['expected_tags']}"
-    if fault["type"] == "missing":
-        return f"{where} is missing"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not where or isinstance(fault["input"], dict):
-        return f"{where}: {message}".removeprefix(": ")
-    return f"{where} = {fault['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _resolved(location: tuple[int | str, ...]) -> tuple[type[BaseModel], list[str]]:
-    """Return the table that a fault lies in, and its path without the kinds that lead there."""
-    table: type[BaseModel] = Config
-    names: list[str] = []
-    tables = [table]
-    for part in map(str, location):
-        kinds = [one for one in tables if part in _kinds(one)]
-        if kinds and kinds != [table]:
-            (table,) = kinds
-            continue
-        names.append(part)
-        field = table.model_fields.get(part)
-        tables = _tables_in(field.annotation) if field else []
-        if len(tables) == 1:
-            (table,) = tables
-    return table, names
-
-
-def _kinds(table: type[BaseModel]) -> tuple[str, ...]:
-    kind = table.model_fields.get("kind")
-    return get_args(kind.annotation) if kind else ()
-
-
-def _tables_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [table for part in get_args(annotation) for table in _tables_in(part)]
+def _placed(fault: Fault, path: Path, given: Mapping[Names, str]) -> str:
+    """Return what a fault says, led by where the values came from."""
+    if fault.names in given:
+        return f"{variable(fault.names)}: {fault.says}"
+    within = [variable(names) for names in given if names[: len(fault.names)] == fault.names]
+    return f"{' with '.join([str(path), *within])}: {fault.says}"

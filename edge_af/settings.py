@@ -32,7 +32,11 @@ class FocusSettings(BaseModel):
     """How far to either side a sweep looks."""
     travel_budget_um: float = Field(300.0, gt=0, le=50_000)
     """Path that one command may travel, all moves together."""
+    model_zero_um: float = Field(0.0, ge=-5, le=5)
+    """Defocus that the model reads where the picture is sharpest; `edge-af calibrate` measures it.
+    A model with an adapted head has learnt where that is, and is taken at its word."""
     frame_timeout_s: float = Field(2.0, gt=0, le=60)
+    """How long a frame may take to come."""
 
     @model_validator(mode="after")
     def _budget_covers_a_sweep(self) -> Self:
@@ -65,3 +69,45 @@ class FocusSettings(BaseModel):
                 name = ".".join(str(part) for part in fault["loc"])
                 message = f"{name} = {fault['input']}: {message[0].lower()}{message[1:]}"
             raise UserError(message) from error
+
+
+class TrackSettings(BaseModel):
+    """How the focus is held against drift."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    every_s: float = Field(5.0, ge=0.05, le=3600)
+    """Time from one look to the next."""
+    dead_band_um: float = Field(0.05, gt=0, le=50)
+    """Nothing is corrected that may be nearer to focus than this. With what it takes to be sure,
+    corrections begin at about twice as much."""
+    certainty: float = Field(0.8, ge=0.5, lt=1)
+    """How sure it must be that the focus lies beyond the dead band before it corrects."""
+    rest_s: float = Field(5.0, ge=0, le=3600)
+    """Least time between two corrections."""
+    jump_um: float = Field(2.0, gt=0, le=1000)
+    """From here on it is no drift but another specimen: a single shot takes the place of a
+    correction."""
+    path_um_per_h: float = Field(1500.0, gt=0, le=1e6)
+    """Path that the motor may travel in any one hour, overshoots against the backlash included."""
+
+    @model_validator(mode="after")
+    def _jumps_are_wider_than_the_dead_band(self) -> Self:
+        if not self.jump_um > self.dead_band_um:
+            raise ValueError(
+                f"jump_um = {self.jump_um:g} must be above dead_band_um = {self.dead_band_um:g}"
+            )
+        return self
+
+
+class HistorySettings(BaseModel):
+    """How much is kept of what was done, and how often the SD card is written to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    keep_days: int = Field(365, ge=1, le=36_500)
+    """Older entries are dropped."""
+    keep_rows: int = Field(100_000, ge=100, le=10_000_000)
+    """Of more entries the oldest are dropped; so many take about 15 MB."""
+    commit_s: float = Field(60.0, ge=1, le=3600)
+    """How long an entry may wait for others before it is written; faults do not wait."""

@@ -12,13 +12,14 @@ class AxisSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    step_um: float = Field(gt=0, le=100)
+    step_um: float = Field(gt=0, le=100, examples=[0.03125])
     """How far one motor step, or microstep, moves the axis."""
     reversed: bool = False
     """Whether forward steps of the motor move the axis down."""
     travel_low_um: float = -1000.0
+    """The lowest position that the mechanics can reach, as counted."""
     travel_high_um: float = 1000.0
-    """What the mechanics can reach, as counted positions."""
+    """The highest."""
     settle_s: float = Field(0.1, ge=0, le=10)
     """How long after the last step the axis is at rest."""
 

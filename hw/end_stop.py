@@ -15,20 +15,23 @@ class EndStopSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    pin: int = Field(ge=0, le=27)
+    pin: int = Field(ge=0, le=27, examples=[4])
+    """GPIO number of the switch."""
     end: Literal["low", "high"] = "low"
     """At which end of the axis it is."""
-    position_um: float
+    position_um: float = Field(examples=[-1000.0])
     """Where the axis stands when it is pressed."""
     pressed_level: Literal["low", "high"] = "low"
+    """The level of its pin when it is pressed."""
     pull: Pull = "up"
+    """The Pi's own resistor on that pin."""
     debounce_s: float = Field(0.005, ge=0, le=0.1)
     """How long it must be seen pressed; a shorter signal is a bounce, or noise."""
-    speed_steps_per_s: float = Field(gt=0, le=20_000)
+    speed_steps_per_s: float = Field(gt=0, le=20_000, examples=[1000.0])
     """At which the switch is looked for; the motor must be able to stop from it at once."""
-    approach_steps_per_s: float = Field(gt=0, le=20_000)
+    approach_steps_per_s: float = Field(gt=0, le=20_000, examples=[200.0])
     """At which it is pressed once more, slowly, to set the count."""
-    back_off_um: float = Field(gt=0)
+    back_off_um: float = Field(gt=0, examples=[20.0])
     """How far from the switch that run begins; more than its hysteresis, and the backlash."""
 
 

@@ -25,7 +25,8 @@ class FourPhaseSettings(GpioSettings):
     """
 
     kind: Literal["four_phase"] = "four_phase"
-    coil_pins: tuple[int, int, int, int]
+    """A motor with four phases on GPIO lines, such as a 28BYJ-48 with ULN2003."""
+    coil_pins: tuple[int, int, int, int] = Field(examples=[[17, 27, 22, 23]])
     """IN1 to IN4 of the driver, in the order in which the coils follow each other."""
     steps: Literal["half", "full"] = "half"
     """`step_um` is the way of one of these."""

@@ -15,10 +15,13 @@ class GrblSettings(AxisSettings):
     """
 
     kind: Literal["grbl"]
-    port: str
+    """A board with GRBL 1.1 on a serial line."""
+    port: str = Field(examples=["/dev/ttyUSB0"])
     """Path, such as /dev/serial/by-id/..., or USB identity `VID:PID` in hex."""
     baud: int = Field(115200, gt=0)
+    """Speed of the serial line."""
     axis: Literal["x", "y", "z"] = "z"
+    """The board's axis that the motor is on."""
     rate_um_per_s: float = Field(200.0, gt=0)
     """Top speed; the board's own maximum holds too, and so does its acceleration."""
     keeps_place: bool = False

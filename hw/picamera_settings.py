@@ -16,23 +16,26 @@ class PicameraSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["picamera"]
-    magnification: float = Field(gt=0, le=1000)
+    """A camera on the Pi's ribbon cable."""
+    magnification: float = Field(gt=0, le=1000, examples=[20.0])
     """From specimen to sensor, tube lens included."""
     camera: int = Field(0, ge=0, le=9)
     """Its number in `rpicam-hello --list-cameras`."""
     frame_px: Size = Size(1280, 960)
     """Width and height of a frame; the ISP scales the crop to it at no cost to the CPU."""
-    sensor_px: Size | None = None
-    """Width and height of the sensor mode to use; None leaves the choice to picamera2."""
-    crop_px: Crop | None = None
-    """Left, top, width and height in native px; None is all that the mode sees, in the frame's
-    shape."""
-    pixel_pitch_um: float | None = Field(None, gt=0, le=100)
-    """From one native pixel of the sensor to the next; None asks libcamera."""
-    exposure_us: int | None = Field(None, ge=20, le=1_000_000)
-    gain: float | None = Field(None, ge=1, le=100)
-    colour_gains: tuple[_ColourGain, _ColourGain] | None = None
-    """Gains of red and blue. These three: None is settled automatically on connecting, and kept."""
+    sensor_px: Size | None = Field(None, examples=[[2028, 1520]])
+    """Width and height of the sensor mode to use; picamera2 chooses if it is not given."""
+    crop_px: Crop | None = Field(None, examples=[[1000, 750, 2000, 1500]])
+    """Left, top, width and height in native px; if not given, all that the mode sees, in
+    the frame's shape."""
+    pixel_pitch_um: float | None = Field(None, gt=0, le=100, examples=[1.55])
+    """From one native pixel of the sensor to the next; libcamera is asked if it is not given."""
+    exposure_us: int | None = Field(None, ge=20, le=1_000_000, examples=[8000])
+    """Exposure time; if not given it is settled automatically on connecting, and kept."""
+    gain: float | None = Field(None, ge=1, le=100, examples=[1.0])
+    """Analogue gain; if not given, as with the exposure."""
+    colour_gains: tuple[_ColourGain, _ColourGain] | None = Field(None, examples=[[2.1, 1.6]])
+    """Gains of red and blue, 0.1 to 32; if not given, as with the exposure."""
     settle_s: float = Field(5.0, gt=0, le=60)
     """How long automatic exposure and white balance may take."""
     stall_s: float = Field(1.0, ge=0.2, le=60)

@@ -19,17 +19,23 @@ class StepDirSettings(GpioSettings):
     """One axis on a STEP/DIR driver; pins by BCM number, steps are microsteps."""
 
     kind: Literal["step_dir"] = "step_dir"
-    chip: ChipName
+    """A stepper motor on GPIO lines, by a driver with STEP and DIR."""
+    chip: ChipName = Field(examples=["TMC2209"])
+    """The chip on the driver."""
     microsteps: int = 16
     """As the driver's mode pins are wired; `step_um` is the way of one of them."""
-    step_pin: int = Field(ge=0, le=27)
-    direction_pin: int = Field(ge=0, le=27)
+    step_pin: int = Field(ge=0, le=27, examples=[13])
+    """GPIO number of STEP."""
+    direction_pin: int = Field(ge=0, le=27, examples=[19])
+    """GPIO number of DIR."""
     forward_level: Literal["low", "high"] = "high"
     """The level of the direction pin at which the count goes up."""
-    enable_pin: int | None = Field(None, ge=0, le=27)
+    enable_pin: int | None = Field(None, ge=0, le=27, examples=[5])
     """Without one the driver is always on, and nothing releases the motor."""
     enable_level: Literal["low", "high"] = "low"
+    """The level of the enable pin at which the motor has current."""
     end_stop: EndStopSettings | None = None
+    """A switch at one end of the axis, to find the position by."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

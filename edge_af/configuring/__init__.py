@@ -1,0 +1,1 @@
+"""Round about the settings: what there is to set, where values come from, what is wrong."""
