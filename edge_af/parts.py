@@ -1,5 +1,6 @@
 """What an instrument is put together from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_af.instrument import Instrument
@@ -10,6 +11,7 @@ from edge_af.record import (
     recording_stage,
 )
 from edge_af.recording import Log
+from edge_af.routines.ports import Observer
 from edge_af.settings import FocusSettings
 from hw.camera import Camera
 from hw.clock import Clock
@@ -31,11 +33,19 @@ class Parts:
     untrusted_window: Range = UNTRUSTED_WINDOW
     trusted: bool = False
 
-    def instrument(self, log: Log | None = None) -> Instrument:
-        """Return the instrument; with a log, one that all events of its runs are told to."""
+    def instrument(
+        self,
+        log: Log | None = None,
+        watched: Callable[[Observer], Observer] = lambda observer: observer,
+        admit: Callable[[], None] = lambda: None,
+    ) -> Instrument:
+        """Return the instrument; with a log, one that all events of its runs are told to.
+
+        `watched` and `admit` are for one without a log: see Instrument.
+        """
         if log is None:
             guard = self._guarded(self.driver)
-            return Instrument(self.camera, guard, self.clock, self.settings)
+            return Instrument(self.camera, guard, self.clock, self.settings, watched, admit)
         log.add(
             {
                 "kind": "setup",

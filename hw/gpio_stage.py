@@ -11,6 +11,7 @@ from hw.axis import AxisSettings
 from hw.clock import Clock
 from hw.pacing import Speed, Stepper, run
 from hw.pins import Backend, Pins
+from hw.real_time import before_all_others
 from hw.stage import Range, StageFault, StageStopped
 
 
@@ -20,8 +21,10 @@ class GpioSettings(AxisSettings):
     pins: Backend = "lgpio"
     """The library to reach the lines by; RPi.GPIO means rpi-lgpio on a Pi 5."""
     top_speed_steps_per_s: float = Field(1000.0, gt=0, le=20_000)
+    """How fast the motor may turn."""
     acceleration_steps_per_s2: float = Field(10_000.0, gt=0, le=1e7)
-    jerk_steps_per_s3: float | None = Field(None, gt=0, le=1e10)
+    """How fast its speed may change; less if it loses steps."""
+    jerk_steps_per_s3: float | None = Field(None, gt=0, le=1e10, examples=[1e6])
     """Bound of the change in acceleration, for an S-curve; without it the speed is a trapezoid."""
     on_stop: Literal["at once", "decelerate"] = "at once"
     """Whether a stop sends no further step, or those that slow the motor down."""
@@ -163,15 +166,16 @@ class GpioStage:
         self._direction = 1 if steps > 0 else -1
         self._motor.turn(self._direction)
         try:
-            run(
-                self._motor,
-                abs(steps),
-                speed,
-                self._clock,
-                halted,
-                self._count,
-                decelerate=decelerate,
-            )
+            with before_all_others():
+                run(
+                    self._motor,
+                    abs(steps),
+                    speed,
+                    self._clock,
+                    halted,
+                    self._count,
+                    decelerate=decelerate,
+                )
         finally:
             self._motor.finish()
 

@@ -1,0 +1,95 @@
+"""Where a drifting focus is, from looks now and then: a Kalman filter for a place and its speed.
+
+The model is that of a constant speed with a random walk (Bar-Shalom, Li and Kirubarajan, Estimation
+with Applications to Tracking and Navigation, 6.3). A grid, as `edge_af.belief` has it, would not
+do: a product of many looks from one place sharpens towards the middle of a class.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SPEED_UM_PER_S = 0.02
+"""Standard deviation of the drift before anything is known of it: 70 um an hour."""
+
+_SPEED_WALK = 4e-4
+"""Of the change of speed in 1 s, um/s: 0.01 um/s in ten minutes, as of a room that is heated."""
+
+_WANDER_UM = 0.02
+"""Of what comes and goes in 1 s without drift: play, vibration."""
+
+_ANYWHERE_UM = 1e3
+_STRANGE = 2.0
+"""A look this many standard deviations off counts less, by as much as it is further off; a second
+one after it, off the same way, says that the focus is elsewhere."""
+
+
+class DriftFilter:
+    """What is believed of the focus, on the stage axis, and of its drift."""
+
+    def __init__(self) -> None:
+        self._state: NDArray[np.float64] = np.zeros(2)
+        self._covariance: NDArray[np.float64] = np.diag([_ANYWHERE_UM**2, _SPEED_UM_PER_S**2])
+        self._time_s: float | None = None
+        self._strange_way = 0
+
+    @property
+    def focus_um(self) -> float:
+        """Where the focus is most likely."""
+        return float(self._state[0])
+
+    @property
+    def strange(self) -> bool:
+        """Whether the latest look did not fit those before."""
+        return self._strange_way != 0
+
+    @property
+    def sigma_um(self) -> float:
+        """Its standard deviation."""
+        return math.sqrt(float(self._covariance[0, 0]))
+
+    @property
+    def drift_um_per_s(self) -> float:
+        """How fast the focus moves."""
+        return float(self._state[1])
+
+    def displaced(self) -> None:
+        """Forget the place, for something has moved or another specimen has come; not the drift."""
+        self._covariance = np.diag([_ANYWHERE_UM**2, self._covariance[1, 1]])
+
+    def look(self, now_s: float, focus_um: float, sigma_um: float) -> None:
+        """Take in that the focus was seen at `focus_um`, to within `sigma_um` (1 sigma)."""
+        self._age(now_s)
+        off_um = focus_um - self.focus_um
+        excess = off_um**2 / (_STRANGE**2 * (float(self._covariance[0, 0]) + sigma_um**2))
+        way = 0 if excess <= 1 else 1 if off_um > 0 else -1
+        if way and way == self._strange_way:
+            self.displaced()
+            excess, way = 1.0, 0
+        self._strange_way = way
+        gain = self._covariance[:, 0]
+        seen = float(gain[0]) + sigma_um**2 * max(excess, 1.0)
+        self._state = self._state + gain / seen * off_um
+        self._covariance = self._covariance - np.outer(gain, gain) / seen
+
+    def beyond(self, here_um: float, reach_um: float) -> float:
+        """Return the probability that the focus lies more than `reach_um` from `here_um`.
+
+        On the likelier side of it: not to know where it is, is no reason to move.
+        """
+        nearer_um = reach_um - abs(here_um - self.focus_um)
+        return math.erfc(nearer_um / (self.sigma_um * math.sqrt(2))) / 2
+
+    def _age(self, now_s: float) -> None:
+        passed_s = 0.0 if self._time_s is None else max(0.0, now_s - self._time_s)
+        self._time_s = now_s
+        step = np.array([[1.0, passed_s], [0.0, 1.0]])
+        walk = _SPEED_WALK**2 * np.array(
+            [[passed_s**3 / 3, passed_s**2 / 2], [passed_s**2 / 2, passed_s]]
+        )
+        walk[0, 0] += _WANDER_UM**2 * passed_s
+        self._state = step @ self._state
+        self._covariance = step @ self._covariance @ step.T + walk
+        # However long nobody looked, a stand drifts no faster than it can.
+        self._covariance[1, 1] = min(self._covariance[1, 1], _SPEED_UM_PER_S**2)

@@ -1,0 +1,1 @@
+"""The instrument as a service: one worker, jobs, events. HTTP, MQTT and the page talk to this."""
