@@ -5,11 +5,22 @@ from typing import Annotated
 
 import typer
 
+from edge_af.cli.adapt import adapt
 from edge_af.cli.bench import latency
+from edge_af.cli.calibrate import calibrate
+from edge_af.cli.collect import collect
+from edge_af.cli.config import check, default
+from edge_af.cli.config import show as show_config
 from edge_af.cli.demo import demo
+from edge_af.cli.doctor import doctor
 from edge_af.cli.focus import focus
+from edge_af.cli.history import history
+from edge_af.cli.logs import logs
 from edge_af.cli.model import show
+from edge_af.cli.replay import replay
 from edge_af.cli.run import run
+from edge_af.cli.serve import run_service
+from edge_af.cli.service import confirm, home, move, status, stop, track
 
 
 def _group(help: str | None, example: str) -> typer.Typer:
@@ -22,9 +33,37 @@ def _group(help: str | None, example: str) -> typer.Typer:
     )
 
 
-app = _group(None, "edge-af demo --once")
+app = _group(
+    "Focus a microscope from one frame.\n\n"
+    "After `edge-af --install-completion` the shell completes commands and options with Tab.",
+    "edge-af demo --once",
+)
 app.command(epilog="Example: edge-af demo --once --fields 20 --seed 7")(demo)
 app.command(epilog="Example: edge-af focus --replay stacks/pads --start-um 16.8")(focus)
+app.command(epilog="Example: edge-af replay my-run.tar --model my.tflite")(replay)
+app.command(epilog="Example: edge-af collect --virtual -o my.ome.tif --step-um 0.5")(collect)
+app.command(epilog="Example: edge-af doctor --json")(doctor)
+app.command(epilog="Example: edge-af adapt one.ome.tif two.ome.tif three.ome.tif")(adapt)
+
+app.command(epilog="Example: edge-af calibrate --virtual --seed 7")(calibrate)
+app.command(epilog="Example: edge-af history --since 7d --csv week.csv")(history)
+
+app.command("run", epilog="Example: edge-af run --config my.toml")(run_service)
+app.command(epilog="Example: edge-af status --watch")(status)
+# A target below zero is no option.
+_NUMBERS = {"ignore_unknown_options": True}
+app.command(epilog="Example: edge-af move --by -2.5", context_settings=_NUMBERS)(move)
+app.command(epilog="Example: edge-af home")(home)
+app.command(epilog="Example: edge-af confirm")(confirm)
+app.command(epilog="Example: edge-af stop")(stop)
+app.command(epilog="Example: edge-af track on")(track)
+app.command(epilog="Example: edge-af logs -n 20")(logs)
+
+_config = _group("Look into the settings.", "edge-af config check")
+_config.command(epilog="Example: edge-af config check --config my.toml")(check)
+_config.command("show", epilog="Example: edge-af config show --json")(show_config)
+_config.command(epilog="Example: edge-af config default > my.toml")(default)
+app.add_typer(_config, name="config")
 
 _model = _group("Look into model files.", "edge-af model show my.tflite")
 _model.command(epilog="Example: edge-af model show my.tflite --json")(show)
@@ -50,7 +89,7 @@ def _edge_af(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Focus a microscope from one frame."""
+    """Take the options that come before a command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -97,10 +97,11 @@ _Opened = tuple["AbstractContextManager[Instrument]", dict[str, str]]
 
 def _configured(config_file: Path | None) -> _Opened:
     from edge_af.cli.instruments import configured, connected
+    from edge_af.hardware import parts
 
     config = configured(config_file)
     name = "virtual" if config.camera is None else config.camera.kind
-    return connected(config, None), {"camera": name}
+    return connected(parts(config), None), {"camera": name}
 
 
 def _virtual(plan: "StackPlan", seed: int) -> _Opened:

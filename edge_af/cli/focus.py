@@ -4,18 +4,21 @@ import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_af.cli.options import ConfigFile, Json, Model, NoModel, UmPerPx, within
+from edge_af.cli.remote import TokenFile, Where
 from edge_af.errors import UserError
 
 if TYPE_CHECKING:
+    from edge_af.client import Microscope
     from edge_af.demo import FieldResult
     from edge_af.instrument import FocusResult
     from edge_af.kept_sweep import KeptSweep
     from edge_af.recording import RecordingWriter
+    from edge_af.service.models import FocusAnswer
     from edge_af.settings import FocusSettings
 
 
@@ -55,18 +58,27 @@ def focus(
             metavar="FILE", help="Keep the frames of a sweep, if there is one: a name.ome.tif."
         ),
     ] = None,
+    service: Where = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> int:
-    """Focus once.
+    """Focus once: by the service where one listens, else by itself.
 
-    Exit code 0: in focus. Exit code 1: no focus was found, and the stage is back at the start.
+    With --config, --replay, --model or --record it is always by itself. Exit code 0: in focus. Exit
+    code 1: no focus was found, and the stage is back at the start.
     """
     from edge_af.cli.figures import print_figures, print_json, reader_console
     from edge_af.routines.ports import Outcome
 
     keep = _Keep(record, keep_sweep)
-    result: FieldResult | FocusResult
-    if replay is None:
+    result: FieldResult | FocusResult | FocusAnswer
+    own = config or replay or model or no_model or record or keep_sweep
+    if service is not None and own:
+        raise UserError("a service has its own settings: give --service, or options for a focus")
+    if not own and start_um is None and (scope := _service(service, token_file)) is not None:
+        with scope:
+            result, title = scope.focus(), "focus"
+    elif replay is None:
         if start_um is not None or field is not None or um_per_px is not None:
             raise UserError("--start-um, --field and --um-per-px are of a replay: give --replay")
         result, title = _on_instrument(config, model, no_model, keep), "focus"
@@ -76,12 +88,36 @@ def focus(
         result = _on_replay(replay, start_um, field, um_per_px, model, no_model, keep)
         title = f"{replay}"
     if as_json:
-        print_json(asdict(result))
+        print_json(_figures(result))
     else:
-        shown = {name: value for name, value in asdict(result).items() if value != ""}
+        shown = {name: value for name, value in _figures(result).items() if value != ""}
         print_figures(reader_console(), title, shown)
     keep.say_what_failed()
     return 0 if result.outcome == Outcome.FOCUSED else 1
+
+
+def _service(where: str | None, token_file: Path | None) -> "Microscope | None":
+    """Return the service to focus by; None if there is none and none was named."""
+    if where is None:
+        from edge_af.server.settings import sockets_to_try
+
+        if not any(path.exists() for path in sockets_to_try()):
+            return None  # as on most days: no need to load what talks to one
+    from edge_af.cli.remote import microscope
+    from edge_af.client_line import NoServiceError
+
+    try:
+        return microscope(where, token_file)
+    except NoServiceError:
+        if where is None:
+            return None
+        raise
+
+
+def _figures(result: "FieldResult | FocusResult | FocusAnswer") -> dict[str, Any]:
+    from pydantic import BaseModel
+
+    return result.model_dump(mode="json") if isinstance(result, BaseModel) else asdict(result)
 
 
 class _Keep:
@@ -114,13 +150,14 @@ def _on_instrument(
 ) -> "FocusResult":
     from edge_af.cli.instruments import configured, connected
     from edge_af.cli.models import chosen_model
+    from edge_af.hardware import parts
     from edge_af.record import run_focus
 
     config = configured(config_file)
     used = chosen_model(model or config.model, no_model)
     with ExitStack() as files:
         keep.open_in(files, config.focus)
-        instrument = files.enter_context(connected(config, used, keep.log))
+        instrument = files.enter_context(connected(parts(config), used, keep.log, config.head))
         return run_focus(instrument, keep.log, keep.sweep)
 
 
