@@ -1,7 +1,7 @@
 # Setting up talks on standard error: standard output is the command's own.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-slow model clean
+.PHONY: help demo test check test-slow model install uninstall clean
 
 DEV := .venv-dev
 
@@ -27,6 +27,12 @@ test-slow: $(DEV)/installed ## the tests that take minutes or train
 model: $(DEV)/installed ## make the shipped model again: render, train, convert (about an hour)
 	PATH="$(CURDIR)/$(DEV)/bin:$$PATH" scripts/make_model.sh
 
+install: ## the service under /opt/edge-af, started at boot: sudo make install (docs/service.md)
+	@scripts/install.sh
+
+uninstall: ## remove the service; settings and state stay, unless PURGE=1
+	@scripts/install.sh --uninstall
+
 clean: ## remove environments, caches and builds; runs/ stays
 	rm -rf .venv $(DEV) build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -34,9 +40,9 @@ clean: ## remove environments, caches and builds; runs/ stays
 
 # The device install, as on a Raspberry Pi.
 .venv/installed: pyproject.toml scripts/make_venv.sh
-	@scripts/make_venv.sh .venv '.[pi]' >&2
+	@scripts/make_venv.sh .venv --editable '.[pi]' >&2
 	@touch $@
 
 $(DEV)/installed: pyproject.toml scripts/make_venv.sh
-	@scripts/make_venv.sh $(DEV) '.[dev,train]' >&2
+	@scripts/make_venv.sh $(DEV) --editable '.[dev,train]' >&2
 	@touch $@

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Make the virtual environment FOLDER and install this checkout into it, editable.
+# Make the virtual environment FOLDER, and let its pip install what is asked for.
 #
-#     scripts/make_venv.sh FOLDER REQUIREMENT      such as: scripts/make_venv.sh .venv-dev '.[dev]'
+#     scripts/make_venv.sh FOLDER PIP-ARGUMENT...
+#
+# such as: scripts/make_venv.sh .venv-dev --editable '.[dev]'
 #
 # PYTHON names the interpreter; without it the first that serves is taken.
 set -euo pipefail
@@ -11,7 +13,8 @@ stop() {
     exit 1
 }
 
-folder=$1 requirement=$2
+folder=$1
+shift
 found='' python=''
 for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
     "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
@@ -37,6 +40,6 @@ then
     options=(--system-site-packages)
 fi
 
-echo "Setting up $folder (once, and after a change of pyproject.toml) ..."
+echo "Setting up $folder ..."
 "$python" -m venv "${options[@]}" "$folder"
-"$folder/bin/python" -m pip install --disable-pip-version-check --editable "$requirement"
+"$folder/bin/python" -m pip install --disable-pip-version-check "$@"
