@@ -22,7 +22,25 @@ from edge_af.shipped import SHIPPED_MODEL
 REPOSITORY = Path(__file__).parents[2]
 PADS = REPOSITORY.parent / "shared/data/stacks/pads"
 COMMAND = (sys.executable, "-c", "import sys; from edge_af.cli import main; sys.exit(main())")
-COMMANDS = (["demo"], ["focus"], ["model"], ["model", "show"], ["bench"], ["bench", "latency"], [])
+COMMANDS = (
+    ["adapt"],
+    ["bench"],
+    ["bench", "latency"],
+    ["calibrate"],
+    ["collect"],
+    ["config"],
+    ["config", "check"],
+    ["config", "default"],
+    ["config", "show"],
+    ["demo"],
+    ["doctor"],
+    ["focus"],
+    ["history"],
+    ["model"],
+    ["model", "show"],
+    ["replay"],
+    [],
+)
 FIELD_KEYS = {
     "start_um",
     "end_um",
