@@ -16,7 +16,14 @@ from packaging.version import Version
 RASPBERRY_PI_OS = {"3.11": 36, "3.13": 41}
 
 # What has no wheel there, and comes by apt from Raspberry Pi OS (plain Debian has neither).
-BY_APT = {"3.11": {}, "3.13": {"lgpio": "python3-lgpio", "rpi-lgpio": "python3-rpi-lgpio"}}
+BY_APT = {
+    "3.11": {},
+    "3.13": {
+        "lgpio": "python3-lgpio",
+        "rpi-lgpio": "python3-rpi-lgpio",
+        "simplejpeg": "python3-simplejpeg",
+    },
+}
 
 
 def device(python: str) -> dict[str, str]:

@@ -303,10 +303,20 @@ def test_history_as_json(edge_af, kept):
     )
 
 
+def test_history_of_the_last_minutes(edge_af, kept):
+    began = datetime.now(UTC)
+    _, out, _ = edge_af("history", "--json", "--config", kept, "--since", "10m")
+    ended = datetime.now(UTC)
+    shown = [datetime.fromisoformat(entry["at"]) for entry in json.loads(out)["entries"]]
+    _, out, _ = edge_af("history", "--json", "--config", kept)
+    all_of_them = [datetime.fromisoformat(entry["at"]) for entry in json.loads(out)["entries"]]
+    assert all(at >= began - timedelta(minutes=10) for at in shown)
+    assert all(at in shown for at in all_of_them if at >= ended - timedelta(minutes=10))
+
+
 @pytest.mark.parametrize(
     ("options", "count"),
     [
-        (("--since", "10m"), 10),
         (("--since", "2w", "--limit", "7"), 7),
         (("--since", (NOW - timedelta(minutes=5, seconds=1)).isoformat()), 6),
         (("--since", f"{NOW.astimezone() + timedelta(hours=1):%Y-%m-%dT%H:%M}"), 0),

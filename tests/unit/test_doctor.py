@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from firmware.grbl import GrblFirmware
 from firmware.pty_port import PtyPort
-from firmware.sangaboard import NewSangaboard, OldSangaboard, Sangaboard
+from firmware.sangaboard import NewSangaboard, OldSangaboard
+from firmware.sangaboard_core import SangaboardCore
 from hypothesis import given
 from hypothesis import strategies as st
 from serial.tools.list_ports_common import ListPortInfo
@@ -495,7 +496,7 @@ def resets(request: pytest.FixtureRequest) -> bool:
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("firmware", [OldSangaboard, NewSangaboard])
-def test_a_sangaboard_says_its_name(tmp_path: Path, resets: bool, firmware: type[Sangaboard]):
+def test_a_sangaboard_says_its_name(tmp_path: Path, resets: bool, firmware: type[SangaboardCore]):
     board = firmware(WallClock())
     with PtyPort(board, tmp_path, reset_on_open=resets) as port:
         finding = serial_ports.port_finding(System(), usb_port(port.path), probe=True)
