@@ -88,6 +88,7 @@ class Worker:
         self._looked_s = now_s
         self._retry_after_s = _RETRY_FIRST_S
         self._deed: Deed | None = None
+        self._tracks_anew = False
         self._thread = threading.Thread(target=self._run, name="instrument", daemon=True)
 
     # Called from any thread
@@ -139,16 +140,16 @@ class Worker:
     def track(self, on: bool) -> None:
         """Hold the focus, or no more."""
         if on and not self.tracking:
-            self._machine.tracker.forget()
+            self._tracks_anew = True
             self._look_s = time.monotonic()
-            self._deed = None
         self.tracking = on
         self.wake()
 
     def stop(self) -> None:
         """Stop the motor now, and whatever is under way."""
-        self._stopped = True  # a command that begins from here on is not admitted
+        # In this order: once the worker has taken note of the stop, it must not look again.
         self.tracking = False
+        self._stopped = True  # a command that begins from here on is not admitted
         self._machine.stop()
         if self._jobs.end_current("stopped"):
             self._machine.stop()  # had it begun in between
@@ -173,9 +174,12 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker has stirred lately, or waits for a person, or the motor turns."""
+        """Whether the worker has stirred lately, or waits for a person, or the motor turns.
+
+        A board that homes by itself says nothing until it has done; its driver limits how long.
+        """
         job, instrument = self._jobs.current, self._machine.instrument
-        if job is not None and job.state == "waiting":
+        if job is not None and (job.state == "waiting" or job.kind == "home"):
             self.beat()
         with suppress(HardwareError):
             place_um = None if instrument is None else instrument.stage.position_um
@@ -377,6 +381,9 @@ class Worker:
         assert machine.setup is not None
         settings = machine.setup.config.track
         pause_s = settings.every_s
+        if self._tracks_anew:
+            self._tracks_anew, self._deed = False, None
+            machine.tracker.forget()
         if self.state is not State.TRACKING:
             self._enter(State.TRACKING)
         try:
@@ -386,7 +393,8 @@ class Worker:
         except Exception as error:
             self._fail(error)
             # A camera comes back; a motor that failed is not driven on unasked.
-            self.tracking = self.tracking and isinstance(error, CameraError)
+            if not isinstance(error, CameraError):
+                self.tracking = False
         else:
             pause_s = tracked.next_look_s(settings)
             self._note(tracked)
