@@ -340,8 +340,17 @@ class GuardedMoves(RuleBasedStateMachine):
         self.on_exit.close()
 
 
-def test_random_guarded_commands(make_rig):
+def run_random_commands(make_rig, sequences):
     run_state_machine_as_test(
         lambda: GuardedMoves(make_rig),
-        settings=settings(max_examples=120, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=sequences, stateful_step_count=25, deadline=None),
     )
+
+
+def test_random_guarded_commands(make_rig):
+    run_random_commands(make_rig, 120)
+
+
+@pytest.mark.slow
+def test_ten_thousand_random_guarded_commands(make_rig):
+    run_random_commands(make_rig, 400)
