@@ -80,7 +80,8 @@ def _on_instrument(
     told, made = Axis(axis.step_um, axis.reversed), Workshop()
 
     def open_with(axis: Axis) -> "AbstractContextManager[Instrument]":
-        return connected(made.parts(corrected.told(config, axis.step_um, axis.reversed)), used)
+        retold = corrected.told(config, axis.step_um, axis.reversed)
+        return connected(made.parts(retold), used, head=config.head)
 
     calibrated = calibrate(open_with, told, _ask_for_next_field, fields)
     write_state(

@@ -29,9 +29,12 @@ ODD = {
         REFERENCE, focus_offsets_um=tuple(-offset for offset in REFERENCE.focus_offsets_um)
     ),
 }
-SHARE_LEFT = dict.fromkeys(ODD, 0.5) | {"NA 0.9": 0.9}
-"""How much of the error may be left. At NA 0.9 it is not halved: beyond 9 um of defocus the blur
-fills a tile, whatever the head, and nearer the model's own head is not far off."""
+NOT_YET = {
+    "NA 0.9": pytest.mark.xfail(
+        reason="the error falls and is not halved: beyond 9 um of defocus the blur fills a tile, "
+        "and nearer the model's own head is not far off"
+    )
+}
 
 TILE_PX = 128
 
@@ -129,8 +132,8 @@ def test_two_small_stacks_turn_a_reversed_instrument_round(model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ODD)
-def test_three_stacks_lower_the_error_on_other_fields(model, tmp_path, name):
+@pytest.mark.parametrize("name", [pytest.param(name, marks=NOT_YET.get(name, ())) for name in ODD])
+def test_three_stacks_halve_the_error_on_other_fields(model, tmp_path, name):
     optics = ODD[name]
     kinds = ("tissue", "smear", "tissue")
     fields = [Field(optics, seed, kind) for seed, kind in enumerate(kinds)]
@@ -145,8 +148,8 @@ def test_three_stacks_lower_the_error_on_other_fields(model, tmp_path, name):
         np.linspace(-11.7, 11.7, 8),
     )
     print(f"{name}: before {before}, after {after}")
-    assert after.tile_um <= SHARE_LEFT[name] * before.tile_um
-    assert after.frame_um <= SHARE_LEFT[name] * before.frame_um
+    assert after.tile_um <= before.tile_um / 2
+    assert after.frame_um <= before.frame_um / 2
 
 
 @pytest.mark.slow
