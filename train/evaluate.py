@@ -12,8 +12,8 @@ from edge_af.classifier import Classifier, entropy_nats, novelty
 from edge_af.scale import DefocusScale
 from edge_af.tiles import Tile, content
 from hw.virtual.specimen import CONTENT_FLOOR
-from train.features import read_tiles
 from train.manifest import Row
+from train.reading import read_tiles
 from train.render import RenderPlan, render_field
 
 BEYOND_UM = 1.0

@@ -17,7 +17,7 @@ from edge_af.stack_writer import SUFFIXES
 from edge_af.tiles import Tile, cut
 from hw.camera import Frame
 from hw.stack import Slice, Stack, read_stacks
-from train import recipe
+from train import standard
 from train.manifest import Row, write_rows
 from train.render import BEYOND_UM
 
@@ -157,7 +157,7 @@ def _write_tiles(
     plan: ImportPlan,
 ) -> list[Row]:
     """Write the tiles of a stack into one TIFF, slice after slice, and return their rows."""
-    ends = recipe.SCALE.range
+    ends = standard.SCALE.range
     slices = [
         one
         for one in stack.slices
@@ -176,7 +176,7 @@ def _write_tiles(
             for corner_px in contents:
                 yield np.ascontiguousarray(by_corner[corner_px])
 
-    side_px = recipe.TILE_PX
+    side_px = standard.TILE_PX
     tifffile.imwrite(
         path,
         tiles(),
@@ -192,7 +192,7 @@ def _write_tiles(
             z_um=round(defocus_um, 4),
             field=field.name,
             split=split,
-            um_per_px=recipe.UM_PER_PX,
+            um_per_px=standard.UM_PER_PX,
             source=f"stack:{field.source}",
             content=round(held, 5),
         )
@@ -204,4 +204,4 @@ def _cut(stack: Stack, one: Slice) -> list[Tile]:
     """Return all tiles of a slice, as the device cuts them."""
     assert stack.um_per_px is not None  # seen to on reading
     frame = Frame(one.pixels(), 0.0, 0.0, stack.um_per_px)
-    return cut(frame, recipe.UM_PER_PX, recipe.TILE_PX, _ALL)
+    return cut(frame, standard.UM_PER_PX, standard.TILE_PX, _ALL)

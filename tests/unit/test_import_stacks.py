@@ -14,10 +14,11 @@ from edge_af.stack_writer import StackWriter
 from edge_af.tiles import content
 from hw.camera import Frame
 from train.cli import main
-from train.features import read_tiles, soft_targets
 from train.import_stacks import ImportPlan, import_stacks
 from train.manifest import read_rows
-from train.recipe import SCALE, TILE_PX, UM_PER_PX
+from train.reading import read_tiles
+from train.standard import SCALE, TILE_PX, UM_PER_PX
+from train.targets import soft_targets
 
 PEAK_UM = 0.8
 """Where the fields are sharp, as their files have it."""
