@@ -19,7 +19,6 @@ from train.architectures import architecture
 from train.architectures.base import Architecture
 from train.augment import augment_for
 from train.batches import Batches
-from train.checkpoint import State, write_json
 from train.features import Input, Report, fit_input, prepare
 from train.learn import Course, learn
 from train.manifest import Row, read_rows
@@ -27,6 +26,7 @@ from train.reading import common_um_per_px, tile_px_of
 from train.recipes import recipe
 from train.recipes.base import Recipe
 from train.run_folder import (
+    BEST,
     CARD,
     HELD_OUT,
     draft_card,
@@ -35,6 +35,7 @@ from train.run_folder import (
     save_held_out,
     virtual_objective,
 )
+from train.state import State, read_state, write_json
 from train.targets import hard_targets, soft_targets
 
 SETTINGS = "settings.json"
@@ -91,6 +92,7 @@ def fit(settings: FitSettings, run: Path, report: Report, say: Callable[[str], N
     know of how the network begins. Raises UserError for data,
     names or files that do not serve, and for a run folder that holds a run.
     """
+    architecture(settings.architecture), recipe(settings.recipe)  # a wrong name is told first
     if (run / SETTINGS).exists():
         raise UserError(f"{run} holds a run already: go on with --resume, or give another folder")
     rows, rows_v = _read_both(settings)
@@ -120,8 +122,8 @@ def resume(run: Path, report: Report) -> State:
     Raises UserError if there is no run, or its data are no longer what they were.
     """
     settings, digests = _read_settings(run)
-    if checkpoint.read_state(run).finished:
-        return checkpoint.read_state(run)
+    if read_state(run).finished:
+        return read_state(run)
     for manifest, digest in digests.items():
         if _digest(Path(manifest)) != digest:
             raise UserError(
@@ -247,7 +249,7 @@ def _folder_of(base: Path) -> Path:
 
 
 def _network_of(base: Path) -> Path:
-    return base / checkpoint.BEST if base.is_dir() else base
+    return base / BEST if base.is_dir() else base
 
 
 def _about(plan: _Plan, rows: Sequence[Row]) -> dict[str, Any]:

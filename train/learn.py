@@ -12,9 +12,10 @@ import numpy as np
 from edge_af.errors import UserError
 from train import checkpoint
 from train.batches import Batches
-from train.checkpoint import State
 from train.features import Report
 from train.recipes.base import Learns, Optimizer, Pace, Recipe, Stage
+from train.run_folder import BEST
+from train.state import State, read_state
 
 _WARM_UP_STEPS = 500
 _LAST_SHARE = 1 / 3
@@ -48,7 +49,7 @@ def learn(
     After each epoch everything is kept. Raises UserError if a disk is full or the loss is not a
     number; what was kept before stays.
     """
-    state = checkpoint.read_state(run)
+    state = read_state(run)
     if state.finished:
         return state
     network = checkpoint.load(run, state) if state.epoch else make_network()
@@ -56,11 +57,11 @@ def learn(
         stage = course.recipe.stages[state.stage]
         if state.stage_epoch == 0:
             if state.best_epoch and state.best_epoch < state.epoch:
-                network = checkpoint.load_network(run / checkpoint.BEST)
+                network = checkpoint.load_network(run / BEST)
             _begin(network, stage, course)
         _epoch(network, course, state, report)
         if state.best_epoch == state.epoch:
-            checkpoint.write_network(network, run / checkpoint.BEST)
+            checkpoint.write_network(network, run / BEST)
         patience = course.recipe.patience
         if state.stage_epoch == stage.epochs or (patience and state.waited >= patience):
             state.stage, state.stage_epoch, state.waited = state.stage + 1, 0, 0

@@ -1,7 +1,9 @@
 """What a training run leaves for evaluation and `edge-af-convert`, beside the network itself."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from train.files import unless_disk_fails
 from train.manifest import Row
 from train.reading import by_file, read_tiles
 
+BEST = "model.keras"
 CARD = "card.json"
 HELD_OUT = "held_out.npz"
 
@@ -75,6 +78,35 @@ def input_of(card: Mapping[str, Any]) -> Input:
         return _INPUT.validate_python(card["input"])
     except ValidationError as error:
         raise UserError(f"the run's {CARD} states an input that there is not: {error}") from error
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Validation tiles of a run: what the network takes of each, and what is known of it."""
+
+    features: NDArray[np.uint8]
+    defocus_um: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    full: NDArray[np.bool_]
+
+    def first_half(self) -> "HeldOut":
+        """Return the first half: tiles of one specimen stand side by side."""
+        half = slice(max(1, len(self.defocus_um) // 2))
+        return HeldOut(self.features[half], self.defocus_um[half], self.seen[half], self.full[half])
+
+
+def read_held_out(run: Path) -> HeldOut:
+    """Return the held-out tiles of a run. Raises UserError if they are missing or damaged."""
+    path = run / HELD_OUT
+    try:
+        with path.open("rb") as raw, np.load(raw) as file:
+            return HeldOut(
+                file["features"], file["defocus_um"], file["seen"], file["full"].astype(bool)
+            )
+    except FileNotFoundError as error:
+        raise UserError(f"{run} is not a finished training run: it has no {HELD_OUT}") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def save_held_out(

@@ -7,7 +7,7 @@ import typer
 from edge_af.cli.run import run
 from train.cli.data import import_, render
 from train.cli.fit import fit
-from train.cli.judge import evaluate
+from train.cli.judge import compare, evaluate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -32,6 +32,9 @@ app.command(
 app.command(
     epilog="Example: edge-af-train evaluate edge_af/models/spectral-mobilenet.tflite --randomised"
 )(evaluate)
+app.command(
+    epilog="Example: edge-af-train compare runs/* --data data/validation-mixed-1.csv --json"
+)(compare)
 
 
 def main() -> int:

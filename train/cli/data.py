@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from edge_af.cli.options import UmPerPx, within
+from edge_af.cli.progress import progress
 from train.cli.options import Seed, Tiles
-from train.cli.progress import progress
 
 _CORES = os.cpu_count() or 1
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from edge_af.cli.options import within
+from edge_af.cli.progress import progress
 from edge_af.errors import UserError
 from train.cli.options import Seed
-from train.cli.progress import progress
 
 _ON_RESUME = ("folder", "resume")
 
@@ -71,10 +71,11 @@ def fit(
     Every epoch is kept. Ctrl-C ends the training: the best network so far is RUN/model.keras, and
     --resume goes on after that, a kill or a full disk.
     """
-    from train.checkpoint import BEST, read_state
     from train.fit import FitSettings
     from train.fit import fit as fit_network
     from train.fit import resume as resume_network
+    from train.run_folder import BEST
+    from train.state import read_state
 
     if resume:
         _refuse_settings(context)
