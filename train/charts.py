@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from train.metrics import Answers, confusion, reliability
@@ -62,6 +63,7 @@ def history_chart(history: Sequence[dict[str, float]], best_epoch: int) -> Figur
             values = [entry.get(key, math.nan) for entry in history]
             axes.plot(epochs, values, color=colour, label=label, marker=".")
         axes.axvline(best_epoch, color=_ORANGE, linewidth=1, label="best")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel(title)
         axes.legend(fontsize=8)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edge_af.classifier import Classifier
+from edge_af.cli.models import quiet_runtime
 from edge_af.errors import UserError
 from edge_af.model_file import read_model_file
 from train.run_folder import BEST, read_draft, read_held_out
@@ -16,7 +17,9 @@ def open_model(path: Path, threads: int = 1) -> Classifier:
     if path.is_dir():
         path = path / BEST
     if path.suffix != ".keras":
-        return Classifier(read_model_file(path), threads)
+        file = read_model_file(path)
+        with quiet_runtime():
+            return Classifier(file, threads)
     if not path.exists():
         raise UserError(f"{path} does not exist: give a .tflite, or a run of edge-af-train fit")
     # Only now: Keras takes seconds to load.

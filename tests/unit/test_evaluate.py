@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edge_af.scale import DefocusScale
-from train.evaluate import Verdicts, metrics
+from train.metrics import Verdicts, metrics
 
 SCALE = DefocusScale.paper41()
 

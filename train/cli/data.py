@@ -10,9 +10,11 @@ import typer
 
 from edge_af.cli.options import UmPerPx, within
 from edge_af.cli.progress import progress
-from train.cli.options import Seed, Tiles
+from edge_af.errors import UserError
+from train.cli.options import By, Labels, Seed, Tiles
 
 _CORES = os.cpu_count() or 1
+_LISTED = 20
 
 
 class Optics(StrEnum):
@@ -70,6 +72,7 @@ def render(
     """
     from train.render import RenderPlan
     from train.render import render as render_tiles
+    from train.show import draw_data
     from train.textures import read_texture
 
     textures = tuple(read_texture(path, texture_um_per_px) for path in texture or ())
@@ -82,36 +85,98 @@ def render(
             workers,
             lambda done: report("rendering", done, tiles),
         )
+    draw_data(manifest)
     print(manifest)
 
 
 def import_(
     folder: Annotated[Path, typer.Argument(help="Where to put the tiles and their manifests.")],
-    stacks: Annotated[
+    sources: Annotated[
         list[Path],
-        typer.Argument(metavar="STACK...", help="OME-TIFFs, or folders of them or of slices."),
+        typer.Argument(
+            metavar="SOURCE...",
+            help="OME-TIFFs; a CSV of file,z_um; or folders of pictures with z in their names "
+            "(Seg11_defocus-450.jpg, s1_l2/defocus450.jpg: nm; x_zoff-16.4um.png: um) or in a "
+            "folder for each class (class -7).",
+        ),
     ],
+    labels: Annotated[
+        Labels,
+        typer.Option(
+            help="peak: z counts from where each stack is sharpest; stated: from the files' own "
+            "0. Pictures in class folders without z in their names keep the middle of the class.",
+        ),
+    ] = Labels.PEAK,
     validation_share: Annotated[
         float,
         typer.Option(callback=within(0, 1), help="Share of the fields that are not learned from."),
     ] = 0.2,
+    test_share: Annotated[
+        float, typer.Option(callback=within(0, 1), help="Share kept to judge by at the end.")
+    ] = 0.0,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="What stays on one side: a field, or a slide (s1 of s1_l2; the column slide of a "
+            "CSV; else all of one source)."
+        ),
+    ] = By.FIELD,
     tiles: Annotated[
         int, typer.Option(min=1, max=10_000, help="How many tiles of each slice.")
     ] = 24,
     um_per_px: UmPerPx = None,
+    tile_px: TilePx = 128,
+    tile_um_per_px: Annotated[
+        float,
+        typer.Option(
+            callback=within(0.005, 20, "um/px"), help="Pixel size that tiles are resampled to."
+        ),
+    ] = 0.35,
     seed: Seed = 1,
 ) -> None:
-    """Cut focal stacks into labelled tiles to train on, split by field."""
-    from train.import_stacks import ImportPlan, import_stacks
+    """Cut your own pictures into labelled tiles to train on, split by field or slide.
 
+    What cannot be used is left out and counted, and listed in FOLDER/left-out.txt. Beside each
+    manifest go two pictures: how many tiles each class has, and what some look like.
+    """
+    from edge_af.files import write_atomically
+    from train.import_stacks import ImportPlan, import_stacks
+    from train.show import draw_data
+
+    if validation_share + test_share > 1:
+        raise UserError(
+            f"--validation-share {validation_share:g} and --test-share {test_share:g} are more "
+            "than 1 together"
+        )
     with progress() as report:
         imported = import_stacks(
-            stacks,
+            sources,
             folder,
-            ImportPlan(validation_share, tiles, seed, um_per_px),
+            ImportPlan(
+                validation_share=validation_share,
+                test_share=test_share,
+                tiles=tiles,
+                seed=seed,
+                um_per_px=um_per_px,
+                labels=labels.value,
+                by=by.value,
+                tile_px=tile_px,
+                tile_um_per_px=tile_um_per_px,
+            ),
             lambda done, total: report("importing", done, total),
         )
-    for reason in imported.left_out:
-        print(f"edge-af-train: left out: {reason}", file=sys.stderr)
+    for reason in imported.left_out[:_LISTED]:
+        _say(f"left out: {reason}")
+    if imported.left_out:
+        listed = folder / "left-out.txt"
+        write_atomically(listed, "".join(f"{one}\n" for one in imported.left_out).encode())
+        _say(f"left out {len(imported.left_out)} of {imported.pictures}, listed in {listed}")
+    if imported.beyond:
+        _say(f"passed over {imported.beyond} pictures further from focus than the classes reach")
     for manifest in imported.manifests.values():
+        draw_data(manifest)
         print(manifest)
+
+
+def _say(text: str) -> None:
+    print(f"edge-af-train: {text}", file=sys.stderr)
