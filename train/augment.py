@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_af.spectrum import IMAGINARY, MIDDLE
-from train.architectures.base import Pixels, Spectrum
+from train.looks import Pixels, Spectrum
 from train.recipes.base import Augmentation
 
 Augment = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.float32]]

@@ -1,8 +1,9 @@
 """From a manifest to what a network takes: pixels as they are, or their polar spectra."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from hashlib import sha256
 from multiprocessing import get_context
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from edge_af.card import PixelInput, PolarSpectrumInput
 from edge_af.errors import UserError
 from edge_af.spectrum import CHANNELS, IMAGINARY, PolarSpectrum
-from train.architectures.base import Pixels, Spectrum
 from train.files import unless_disk_fails
+from train.looks import Pixels, Spectrum
 from train.manifest import Row, read_rows
 from train.reading import by_file, read_tiles
 
@@ -25,6 +26,8 @@ Report = Callable[[str, int, int], None]
 """Is told what is being done, how far it is, and of how much."""
 
 _STATISTICS_TILES = 4000
+
+_WORTH_PROCESSES = 4000
 
 _AS_THEY_ARE = PixelInput(kind="pixels", multiply=1.0, add=0.0)
 """Networks that look at pixels scale them themselves."""
@@ -89,23 +92,28 @@ def prepare(
 def _write_features(
     path: Path, spec: Input, tile_px: int, manifest: Path, rows: Sequence[Row], report: Report
 ) -> None:
-    files = list(by_file(rows))
     work = partial(_file_features, spec, tile_px, manifest.parent)
     done = 0
-    with (
-        path.open("wb") as file,
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool,
-    ):
-        try:
-            for part in pool.map(work, files, chunksize=8):
-                if not done:
-                    _write_header(file, (len(rows), *part.shape[1:]))
-                file.write(part.tobytes())
-                done += len(part)
-                report(f"features of {manifest.name}", done, len(rows))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with path.open("wb") as file, _at_once(len(rows)) as each:
+        for part in each(work, by_file(rows)):
+            if not done:
+                _write_header(file, (len(rows), *part.shape[1:]))
+            file.write(part.tobytes())
+            done += len(part)
+            report(f"features of {manifest.name}", done, len(rows))
+
+
+@contextmanager
+def _at_once(tiles: int) -> Iterator[Callable[..., Iterator[NDArray[np.uint8]]]]:
+    """Yield a `map`, over all cores where there are tiles enough to pay for starting processes."""
+    if tiles < _WORTH_PROCESSES:
+        yield map
+        return
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+    try:
+        yield partial(pool.map, chunksize=8)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:

@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,13 @@ def fit(settings: FitSettings, run: Path, report: Report, say: Callable[[str], N
     )
     if all(row.source.startswith("virtual:") for row in rows):
         card["objective"] = virtual_objective()
+    network = _first_network(plan, x.shape[1:])
     run.mkdir(parents=True, exist_ok=True)
     write_json(run / CARD, card)
     save_held_out(run / HELD_OUT, settings.watched[0].parent, rows_v, x_v)
     # Written last: from here on there is something to go on with.
     write_json(run / SETTINGS, _as_json(settings))
-    return _learn(plan, run, (rows, x), (rows_v, x_v), report)
+    return _learn(plan, run, (rows, x), (rows_v, x_v), lambda: network, report)
 
 
 def resume(run: Path, report: Report) -> State:
@@ -132,7 +134,8 @@ def resume(run: Path, report: Report) -> State:
     rows, rows_v = _read_both(settings)
     plan = _plan(settings, rows, input_of(read_draft(run)))
     x, x_v = _features(plan, report)
-    return _learn(plan, run, (rows, x), (rows_v, x_v), report)
+    first = partial(_first_network, plan, x.shape[1:])
+    return _learn(plan, run, (rows, x), (rows_v, x_v), first, report)
 
 
 def _read_both(settings: FitSettings) -> tuple[list[Row], list[Row]]:
@@ -215,6 +218,7 @@ def _learn(
     run: Path,
     learned: tuple[Sequence[Row], NDArray[np.uint8]],
     watched: tuple[Sequence[Row], NDArray[np.uint8]],
+    first_network: Callable[[], keras.Model],
     report: Report,
 ) -> State:
     targets = soft_targets if plan.recipe.soft_targets else hard_targets
@@ -228,7 +232,7 @@ def _learn(
         seed,
         pretrained=plan.settings.weights is not None or plan.settings.base is not None,
     )
-    return learn(course, run, lambda: _first_network(plan, learned[1].shape[1:]), report)
+    return learn(course, run, first_network, report)
 
 
 def _beginning(plan: _Plan) -> str:

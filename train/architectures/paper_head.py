@@ -11,7 +11,8 @@ import keras
 from keras import layers
 
 from edge_af.errors import UserError
-from train.architectures.base import Architecture, Pixels, Shape
+from train.architectures.base import Architecture, Shape
+from train.looks import Pixels
 
 _BATCH = 32
 

@@ -12,7 +12,8 @@ import numpy as np
 from keras import layers
 
 from edge_af.spectrum import MIDDLE, PER_DEVIATION
-from train.architectures.base import Architecture, Shape, Spectrum
+from train.architectures.base import Architecture, Shape
+from train.looks import Spectrum
 
 RING_EDGES = (
     # Single rings near the centre, where a large defocus has all its signal; wider ones beyond.
