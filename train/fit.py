@@ -1,11 +1,8 @@
 """Train a network on a manifest; a run folder keeps all that says how it came about."""
 
-import importlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.errors import UserError
-from edge_af.versions import tool_versions
 from train import checkpoint, standard
 from train.architectures import architecture
 from train.architectures.base import Architecture
 from train.augment import augment_for
 from train.batches import Batches
 from train.features import Input, Report, fit_input, prepare
+from train.fit_settings import SETTINGS, FitSettings, read_settings, write_settings
 from train.learn import Course, learn
 from train.manifest import Row, read_rows
 from train.reading import common_um_per_px, tile_px_of
@@ -38,40 +35,6 @@ from train.run_folder import (
 )
 from train.state import State, read_state, write_json
 from train.targets import hard_targets, soft_targets
-
-SETTINGS = "settings.json"
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings:
-    """What to train on what. None: as the architecture or the recipe has it.
-
-    `validation` None: those rows of `data` whose split is validation; then those learned from have
-    the split train. `epochs` is shared among the recipe's stages in proportion; `weights` is a file
-    of weights for the architecture's base; `base` an earlier run folder or its .keras to go on
-    from, whose architecture and input the new one takes.
-    """
-
-    data: Path
-    validation: Path | None = None
-    architecture: str = "spectral-mobilenet"
-    recipe: str = "edge-af"
-    epochs: int | None = None
-    batch: int | None = None
-    learning_rate: float | None = None
-    weights: Path | None = None
-    base: Path | None = None
-    seed: int = 1
-
-    @property
-    def train_split(self) -> str | None:
-        """The split of `data` that is learned from; None for all of it."""
-        return "train" if self.validation is None else None
-
-    @property
-    def watched(self) -> tuple[Path, str | None]:
-        """The manifest that is watched, and the split of it."""
-        return (self.data, "validation") if self.validation is None else (self.validation, None)
 
 
 @dataclass(frozen=True)
@@ -114,7 +77,7 @@ def fit(settings: FitSettings, run: Path, report: Report, say: Callable[[str], N
     write_json(run / CARD, card)
     save_held_out(run / HELD_OUT, settings.watched[0].parent, rows_v, x_v)
     # Written last: from here on there is something to go on with.
-    write_json(run / SETTINGS, _as_json(settings))
+    write_settings(run, settings)
     return _learn(plan, run, (rows, x), (rows_v, x_v), lambda: network, report)
 
 
@@ -123,14 +86,9 @@ def resume(run: Path, report: Report) -> State:
 
     Raises UserError if there is no run, or its data are no longer what they were.
     """
-    settings, digests = _read_settings(run)
-    if read_state(run).finished:
-        return read_state(run)
-    for manifest, digest in digests.items():
-        if _digest(Path(manifest)) != digest:
-            raise UserError(
-                f"{manifest} has changed since the run began: begin another run, or put it back"
-            )
+    settings, state = read_settings(run), read_state(run)
+    if state.finished:
+        return state
     rows, rows_v = _read_both(settings)
     plan = _plan(settings, rows, input_of(read_draft(run)))
     x, x_v = _features(plan, report)
@@ -274,43 +232,3 @@ def _about(plan: _Plan, rows: Sequence[Row]) -> dict[str, Any]:
         "from": settings.base.name if settings.base else None,
         "keras_backend": keras.backend.backend(),
     }
-
-
-def _as_json(settings: FitSettings) -> dict[str, Any]:
-    backend = keras.backend.backend()
-    return {
-        "settings": {
-            name: str(value.resolve()) if isinstance(value, Path) else value
-            for name, value in asdict(settings).items()
-        },
-        "manifests": {
-            str(path.resolve()): _digest(path) for path in {settings.data, settings.watched[0]}
-        },
-        "versions": {
-            **tool_versions(),
-            "keras": keras.__version__,
-            backend: importlib.import_module(backend).__version__,
-        },
-    }
-
-
-def _read_settings(run: Path) -> tuple[FitSettings, dict[str, str]]:
-    """Return the settings of a run, and the digest of each of its manifests."""
-    path = run / SETTINGS
-    try:
-        document = json.loads(path.read_text())
-        said = document["settings"]
-        for name in ("data", "validation", "weights", "base"):
-            said[name] = None if said[name] is None else Path(said[name])
-        return FitSettings(**said), document["manifests"]
-    except FileNotFoundError as error:
-        raise UserError(f"{run} holds no run to go on with: leave out --resume") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}): begin another run") from error
-
-
-def _digest(path: Path) -> str:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read manifest {path}: {error.strerror}") from error

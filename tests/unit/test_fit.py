@@ -22,7 +22,8 @@ keras = pytest.importorskip("keras", reason="needs edge-af[train]")
 from train.architectures import ARCHITECTURES, architecture  # noqa: E402
 from train.architectures.base import Architecture  # noqa: E402
 from train.cli import app  # noqa: E402
-from train.fit import FitSettings, fit, resume  # noqa: E402
+from train.fit import fit, resume  # noqa: E402
+from train.fit_settings import FitSettings  # noqa: E402
 from train.looks import Pixels  # noqa: E402
 from train.recipes import RECIPES  # noqa: E402
 from train.state import read_state  # noqa: E402

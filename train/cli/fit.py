@@ -71,9 +71,9 @@ def fit(
     Every epoch is kept. Ctrl-C ends the training: the best network so far is RUN/model.keras, and
     --resume goes on after that, a kill or a full disk.
     """
-    from train.fit import FitSettings
     from train.fit import fit as fit_network
     from train.fit import resume as resume_network
+    from train.fit_settings import FitSettings
     from train.run_folder import BEST
     from train.state import read_state
 
@@ -102,8 +102,8 @@ def fit(
                 state = fit_network(settings, folder, report, _say)
     except KeyboardInterrupt:
         best = read_state(folder).best_epoch
-        kept = f"the best so far, of epoch {best}, is {folder / BEST}" if best else "nothing kept"
-        _say(f"stopped; {kept}; --resume goes on")
+        kept = f"the best so far, of epoch {best}, is {folder / BEST}; --resume goes on"
+        _say(f"stopped; {kept}" if best else "stopped before an epoch was done")
         raise
     _say(f"done: {state.epoch} epochs, the best is epoch {state.best_epoch}")
     print(folder / BEST)
