@@ -19,9 +19,16 @@ _TURN_DEG = 25.0
 
 def augment_for(looks_at: Pixels | Spectrum, augmentation: Augmentation) -> Augment:
     """Return how a recipe makes more of what a network looks at."""
+    if augmentation is Augmentation.NONE:
+        return unchanged
     if isinstance(looks_at, Spectrum):
         return turned_at_random
     return distorted if augmentation is Augmentation.PAPER else flipped
+
+
+def unchanged(x: NDArray[np.uint8], _rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the features as they are."""
+    return x.astype(np.float32)
 
 
 def turned(x: NDArray[np.float32], sectors: int) -> NDArray[np.float32]:

@@ -79,11 +79,9 @@ def _begin(network: keras.Model, stage: Stage, course: Course) -> None:
     pace: Any = rate
     if stage.pace is Pace.COSINE:
         steps = stage.epochs * len(course.batches)
+        warm_up = min(_WARM_UP_STEPS, steps // 10)
         pace = keras.optimizers.schedules.CosineDecay(
-            rate / 10,
-            steps,
-            warmup_target=rate,
-            warmup_steps=min(_WARM_UP_STEPS, steps // 10),
+            rate / 10, steps - warm_up, warmup_target=rate, warmup_steps=warm_up
         )
     if stage.optimizer is Optimizer.ADAMW:
         optimizer = keras.optimizers.AdamW(pace, weight_decay=stage.weight_decay)

@@ -6,7 +6,7 @@ import pytest
 from edge_af.spectrum import CHANNELS, IMAGINARY, MIDDLE, PolarSpectrum
 from train import standard
 from train.architectures.spectral_mobilenet import RING_EDGES, SECTORS
-from train.augment import turned
+from train.augment import distorted, flipped, turned
 from train.manifest import Row
 from train.targets import TARGET_SPREAD_UM, soft_targets
 
@@ -69,3 +69,43 @@ class TestTurned:
         half = turned(x, 8)
         np.testing.assert_allclose(half[..., :3], x[..., :3])
         np.testing.assert_allclose(half[..., IMAGINARY], 2 * MIDDLE - x[..., IMAGINARY], rtol=1e-5)
+
+
+class TestPixelAugmentation:
+    def tiles(self, side=24):
+        rng = np.random.default_rng(1)
+        return rng.integers(0, 256, (40, side, side, 3), dtype=np.uint8)
+
+    def test_a_flipped_tile_lies_in_one_of_eight_ways(self):
+        x = self.tiles()
+        ways = set()
+        for before, after in zip(x, flipped(x, np.random.default_rng(0)), strict=True):
+            lying = [
+                np.rot90(before, turns)[:, :: -1 if mirror else 1]
+                for turns in range(4)
+                for mirror in (False, True)
+            ]
+            (way,) = [number for number, one in enumerate(lying) if (one == after).all()]
+            ways.add(way)
+        assert ways == set(range(8))
+
+    def test_a_distorted_tile_keeps_its_middle_and_its_size(self):
+        """A disc about the middle looks alike at any turn; its width is within the zoom."""
+        side = 96
+        y, x = np.mgrid[:side, :side] - (side - 1) / 2
+        disc = np.where(np.hypot(y, x) < 30, 200, 40).astype(np.uint8)
+        tiles = np.repeat(np.repeat(disc[None, :, :, None], 3, axis=3), 30, axis=0)
+        after = distorted(tiles, np.random.default_rng(2))
+        assert after.shape == tiles.shape
+        inside = after[..., 0] > 120
+        radii = np.sqrt(inside.sum(axis=(1, 2)) / np.pi)
+        assert (np.abs(radii / 30 - 1) < 0.06).all()
+        assert np.ptp(radii) > 1  # it does zoom
+        for one in inside:
+            rows, columns = np.nonzero(one)
+            assert abs(rows.mean() - (side - 1) / 2) < 0.75
+            assert abs(columns.mean() - (side - 1) / 2) < 0.75
+
+    def test_a_turn_carries_the_edges_on(self):
+        tiles = np.full((20, 32, 32, 3), 137, np.uint8)
+        np.testing.assert_array_equal(distorted(tiles, np.random.default_rng(3)), 137)

@@ -31,12 +31,16 @@ class Learns(StrEnum):
 
 
 class Augmentation(StrEnum):
-    """What makes more pixel tiles of those there are; spectra are turned in either case."""
+    """What makes more tiles of those there are."""
 
+    NONE = "none"
+    """Nothing: one instrument's aberrations point where they point."""
     EXACT = "exact"
-    """Flips and quarter turns: no pixel is made up, so the blur stays what it was."""
+    """Flips and quarter turns: no pixel is made up, so the blur stays what it was. Spectra are
+    turned by whole sectors."""
     PAPER = "paper"
-    """Horizontal flips, zoom by up to 5 % and turns of up to 25 degrees, interpolated."""
+    """Horizontal flips, zoom by up to 5 % and turns of up to 25 degrees, interpolated. Spectra are
+    turned as in EXACT."""
 
 
 @dataclass(frozen=True, slots=True)
