@@ -92,12 +92,13 @@ def _begin(network: keras.Model, stage: Stage, course: Course) -> None:
 
 
 def _set_learning(network: keras.Model, learns: Learns) -> None:
-    network.trainable = True
+    share = {Learns.ALL: 1.0, Learns.LAST: _LAST_SHARE, Learns.HEAD: 0.0}[learns]
     for base in network.layers:
         if isinstance(base, keras.Model):
-            frozen = {Learns.ALL: 0.0, Learns.LAST: 1 - _LAST_SHARE, Learns.HEAD: 1.0}[learns]
-            for layer in base.layers[: round(frozen * len(base.layers))]:
-                layer.trainable = False
+            # Layer by layer: to set a network does not reach those inside it again.
+            first = round((1 - share) * len(base.layers))
+            for number, layer in enumerate(base.layers):
+                layer.trainable = number >= first
 
 
 def _epoch(network: keras.Model, course: Course, state: State, report: Report) -> None:

@@ -21,6 +21,7 @@ keras = pytest.importorskip("keras", reason="needs edge-af[train]")
 
 from train.architectures import ARCHITECTURES, architecture  # noqa: E402
 from train.architectures.base import Architecture  # noqa: E402
+from train.architectures.paper_head import with_paper_head  # noqa: E402
 from train.cli import app  # noqa: E402
 from train.fit import fit, resume  # noqa: E402
 from train.fit_settings import FitSettings  # noqa: E402
@@ -218,30 +219,44 @@ def test_ctrl_c_says_what_is_kept(manifest, tmp_path, capfd, monkeypatch):
     assert "the best so far, of epoch 1" in capfd.readouterr().err
 
 
-def test_given_weights_are_taken_and_kept_while_the_head_learns(tmp_path):
-    manifest = write_data(
-        tmp_path / "d", fields={"train": 2, "validation": 1}, per_field=8, tile_px=32
-    )
-    base = keras.applications.MobileNetV2(
-        include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.1
-    )
+def toy_base(*, include_top, weights, input_shape):
+    assert not include_top
+    assert weights is None
+    inputs = keras.Input(input_shape)
+    x = inputs
+    for number in range(5):
+        x = keras.layers.Conv2D(4, 3, padding="same", name=f"c{number}")(x)
+    return keras.Model(inputs, x)
+
+
+def test_given_weights_are_kept_while_the_head_learns_and_then_but_for_the_last_third(
+    manifest, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(ARCHITECTURES, "toy", with_paper_head("toy", toy_base, smallest_px=16))
+    base = toy_base(include_top=False, weights=None, input_shape=(16, 16, 3))
     file = tmp_path / "base.weights.h5"
     base.save_weights(file)
     said = []
-    settings = FitSettings(
-        manifest, architecture="mobilenetv2-0.1", recipe="paper", epochs=2, weights=file
-    )
-    fit(settings, tmp_path / "run", quiet, said.append)
-    assert said == [f"mobilenetv2-0.1 starts from the weights in {file}"]
+    head, last = RECIPES["paper"].stages
+    stages = replace(head, epochs=1), replace(last, epochs=5, learning_rate=3e-3)
+    monkeypatch.setitem(RECIPES, "keen", replace(RECIPES["paper"], name="keen", stages=stages))
+    settings = FitSettings(manifest, architecture="toy", recipe="keen", weights=file)
+    assert fit(settings, tmp_path / "run", quiet, said.append).best_epoch > 1
+    assert said == [f"toy starts from the weights in {file}"]
     network = keras.models.load_model(tmp_path / "run/model.keras", compile=False)
     (kept,) = [layer for layer in network.layers if isinstance(layer, keras.Model)]
-    first_layers = zip(kept.layers[:50], base.layers[:50], strict=True)
-    for ours, given in first_layers:
-        for a, b in zip(ours.get_weights(), given.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
+    for number in range(5):
+        ours, given = (one.get_layer(f"c{number}").get_weights()[0] for one in (kept, base))
+        assert np.array_equal(ours, given) == (number < 3), number
+
+
+def test_what_holds_no_such_weights_is_refused(tmp_path):
     (tmp_path / "no.weights.h5").write_bytes(b"no weights")
+    toy = with_paper_head("toy", toy_base)
     with pytest.raises(UserError, match="does not hold weights of this base"):
-        architecture("mobilenetv2-0.1").build((32, 32, 3), 41, tmp_path / "no.weights.h5")
+        toy.build((32, 32, 3), 41, tmp_path / "no.weights.h5")
+    with pytest.raises(UserError, match="at least 32 px"):
+        toy.build((16, 16, 3), 41, None)
 
 
 def test_a_width_goes_by_name():
