@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from statistics import median
 
 import numpy as np
@@ -18,27 +19,31 @@ def macs_of_tflite(content: bytes) -> int:
     """Return the multiply-accumulates of one tile in convolutions and dense layers."""
     graph = schema.ModelT.InitFromPackedBuf(content)
     codes = [code.builtinCode for code in graph.operatorCodes]
+    tensors = graph.subgraphs[0].tensors
     total = 0
     for operator in graph.subgraphs[0].operators:
         code = codes[operator.opcodeIndex]
-        tensors = graph.subgraphs[0].tensors
         if code == schema.BuiltinOperator.FULLY_CONNECTED:
-            total += math.prod(tensors[operator.inputs[1]].shape)
+            total += _size(tensors[operator.inputs[1]].shape)
         elif code in (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D):
-            _, height, width, _ = tensors[operator.outputs[0]].shape
-            total += int(height) * int(width) * math.prod(tensors[operator.inputs[1]].shape)
-    return int(total)
+            places = tensors[operator.outputs[0]].shape[1:3]
+            total += _size(places) * _size(tensors[operator.inputs[1]].shape)
+    return total
 
 
 def parameters_of_tflite(content: bytes) -> int:
     """Return how many weights a .tflite holds."""
     graph = schema.ModelT.InitFromPackedBuf(content)
-    tensors, buffers = graph.subgraphs[0].tensors, graph.buffers
     return sum(
-        math.prod(tensor.shape)
-        for tensor in tensors
-        if tensor.shape is not None and buffers[tensor.buffer].data is not None
+        _size(tensor.shape)
+        for tensor in graph.subgraphs[0].tensors
+        if tensor.shape is not None and graph.buffers[tensor.buffer].data is not None
     )
+
+
+def _size(shape: Iterable[int]) -> int:
+    """Return the product; in Python's integers, for those of the schema have 32 bits."""
+    return math.prod(int(extent) for extent in shape)
 
 
 def latency_ms(classifier: Classifier) -> float:

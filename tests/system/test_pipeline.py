@@ -77,7 +77,7 @@ def test_the_papers_networks_go_all_the_way(small, name, capsys):
     assert run(train.cli.app, "t", "fit", runs / name, *options) == 0
     assert "starts from random numbers" in capsys.readouterr().err
     model = runs / name / "model.tflite"
-    options = "-o", model, "--calibration", 10, "--max-drift-um", 100
+    options = "-o", model, "--calibration", 10, "--max-drift-um", 10
     assert run(convert.cli.app, "c", runs / name, *options) == 0
     capsys.readouterr()
     report = runs / name / "report"
