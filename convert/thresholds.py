@@ -4,15 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.run_folder import HeldOut
+from edge_af.abstention import fit_abstention as fit_limits
 from edge_af.card import Abstention, ModelCard
-from edge_af.classifier import entropy_nats, logits_of, novelty
+from edge_af.classifier import logits_of, novelty
 from edge_af.temperature import fit_temperature as fit
-
-ABSTAIN_SHARE = 0.05
-"""Share of the held-out tiles, the least certain ones, that get no answer."""
-
-_SURELY_EMPTY_SHARE = 0.1
-_STRANGE_SHARE = 0.001
 
 
 def fit_temperature(outputs: NDArray[np.float32], card: ModelCard, truth: HeldOut) -> float:
@@ -26,17 +21,7 @@ def fit_abstention(
     probabilities: NDArray[np.float64], card: ModelCard, truth: HeldOut
 ) -> Abstention:
     """Return the limits beyond which a tile gets no answer, from held-out tiles."""
-    strange = novelty(card, truth.features)
-    # Where in doubt, not empty: an empty field costs a sweep then, but no lone cell is passed by.
-    empty = truth.seen[~truth.full]
-    empty_content = np.quantile(empty, _SURELY_EMPTY_SHARE) if len(empty) else 0.0
-    return Abstention(
-        min_content=float(min(empty_content, np.quantile(truth.seen[truth.full], 0.005))),
-        max_entropy_nats=float(
-            np.quantile(entropy_nats(probabilities)[truth.full], 1 - ABSTAIN_SHARE)
-        ),
-        max_novelty=float(np.quantile(strange[truth.full], 1 - _STRANGE_SHARE)),
-    )
+    return fit_limits(probabilities, novelty(card, truth.features), truth.seen, truth.full)
 
 
 def _inside(card: ModelCard, truth: HeldOut) -> NDArray[np.bool_]:

@@ -86,12 +86,15 @@ class Classifier:
         self._head = head
         self.scale = model.card.scale.with_zero_at(zero_um)
         self.network = Network(model, threads)
-        self._transform = _transform(model.card)
+        self._transform = input_transform(model.card)
 
     def look(self, frame: Frame) -> Sight:
         """Return what `frame` says of its defocus. Raises ModelError if it does not fit."""
+        return self.see(cut(frame, self.card.um_per_px, self.card.tile_px, MOST_TILES))
+
+    def see(self, tiles: list[Tile]) -> Sight:
+        """Return what tiles of one frame, at the model's pixel size, say of its defocus."""
         card, limits = self.card, self.card.abstention
-        tiles = cut(frame, card.um_per_px, card.tile_px, MOST_TILES)
         tiles = [tile for tile in tiles if tile.content >= limits.min_content]
         if not tiles:
             return Sight(None, Abstained.EMPTY, 0)
@@ -126,7 +129,8 @@ class Classifier:
         return calibrated(self._head.logits(penultimate), self.card)
 
 
-def _transform(card: ModelCard) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+def input_transform(card: ModelCard) -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Return what makes the network's input, uint8, of a tile's pixels."""
     if isinstance(card.input, PixelInput):
         return lambda pixels: pixels
     spec = card.input

@@ -89,7 +89,7 @@ def _image(path: Path, name: str, element: ElementTree.Element, series: Any) -> 
             f"image {name!r} of {path} states no z in a unit of length: it needs PositionZ on "
             "every plane, or PhysicalSizeZ"
         )
-    um_per_px = _length_um(pixels, "PhysicalSizeX")
+    um_per_px = length_um(pixels, "PhysicalSizeX")
     planes = tuple(
         OmePlane(z, Path(page.parent.filehandle.path), int(page.index))
         for z, page in zip(z_um, pages, strict=True)
@@ -99,17 +99,18 @@ def _image(path: Path, name: str, element: ElementTree.Element, series: Any) -> 
 
 def _z_um(pixels: ElementTree.Element, count: int) -> Sequence[float] | None:
     stated = {
-        int(plane.get("TheZ", "-1")): _length_um(plane, "PositionZ")
+        int(plane.get("TheZ", "-1")): length_um(plane, "PositionZ")
         for plane in pixels.findall("{*}Plane")
     }
     positions = [z for z in map(stated.get, range(count)) if z is not None]
     if len(positions) == count:
         return positions
-    spacing_um = _length_um(pixels, "PhysicalSizeZ")
+    spacing_um = length_um(pixels, "PhysicalSizeZ")
     return [index * spacing_um for index in range(count)] if spacing_um else None
 
 
-def _length_um(element: ElementTree.Element, name: str) -> float | None:
+def length_um(element: ElementTree.Element, name: str) -> float | None:
+    """Return an attribute of an element that is a length; None if it is not given as one."""
     um_per_unit = _UM_PER_UNIT.get(element.get(f"{name}Unit", "µm"))
     length = float(element.get(name, "nan"))
     return length * um_per_unit if um_per_unit and math.isfinite(length) else None

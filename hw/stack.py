@@ -189,12 +189,24 @@ def _read_names(folder: Path) -> list[_Entry]:
 
 
 def _from_name(folder: Path, file: Path) -> _Entry | None:
+    stated = z_in_name(file.stem)
+    if stated is None:
+        return None
+    z_um, rest = stated
+    parts = (*file.relative_to(folder).parent.parts, *([rest] if rest else []))
+    field = "/".join(parts) or folder.resolve().name
+    return _Entry(field, Slice(z_um, file))
+
+
+def z_in_name(stem: str) -> tuple[float, str] | None:
+    """Return the z, in um, that a file's name without its suffix states, and the rest of the name.
+
+    None if it states none. The forms are those that this module's docstring lists.
+    """
     for pattern, units_per_um in _NAMES:
-        if match := pattern.search(file.stem):
-            rest = (file.stem[: match.start()] + file.stem[match.end() :]).strip("_- ")
-            parts = (*file.relative_to(folder).parent.parts, *([rest] if rest else []))
-            field = "/".join(parts) or folder.resolve().name
-            return _Entry(field, Slice(float(match["z"]) / units_per_um, file))
+        if match := pattern.search(stem):
+            rest = (stem[: match.start()] + stem[match.end() :]).strip("_- ")
+            return float(match["z"]) / units_per_um, rest
     return None
 
 

@@ -1,29 +1,25 @@
-"""Judge a packed model as the device would use it: same transform, runtime and abstention."""
+"""Judge a model as the device would use it: same transform, abstention and fusion of tiles."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import count, groupby, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_af.classifier import Classifier, entropy_nats, novelty
-from edge_af.scale import DefocusScale
-from edge_af.tiles import Tile, content
-from hw.virtual.specimen import CONTENT_FLOOR
-from train.features import read_tiles
+from edge_af.classifier import MOST_TILES, Classifier, entropy_nats, novelty
+from edge_af.errors import UserError
+from edge_af.tiles import SAME_PITCH, Tile, content
 from train.manifest import Row
+from train.metrics import Verdicts
+from train.reading import by_file, common_um_per_px, read_tiles
 from train.render import RenderPlan, render_field
-
-BEYOND_UM = 1.0
-"""A wrong sign counts as a false direction only this far out of focus: nearer it does no harm."""
-
-DEPTH_OF_FIELD_UM = 0.8
-"""Of a 20x/0.75 objective."""
 
 TILES_PER_SPECIMEN = 8
 """Few, so that many specimens are seen."""
+
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +31,12 @@ class Labelled:
     content: float
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """What a model said of n tiles: probabilities (n, k), and whether it gave an answer (n,)."""
-
-    truth_um: NDArray[np.float64]
-    content: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    answered: NDArray[np.bool_]
-
-
-def rendered(optics: str, tiles: int, seed: int) -> Iterator[Labelled]:
+def rendered(optics: str, tiles: int, seed: int, tile_px: int = 128) -> Iterator[Labelled]:
     """Yield `tiles` tiles of test specimens within the scale; `optics` as in RenderPlan."""
-    plan = RenderPlan("test", optics, seed)
+    plan = RenderPlan("test", optics, seed, tile_px)
     left = tiles
     for field in count():
-        inside = [
-            Labelled(tile.pixels, tile.defocus_um, tile.content)
-            for tile in render_field(plan, field)
-            if abs(tile.defocus_um) <= plan.range_um
-        ]
+        inside = _inside(plan, field)
         rng = np.random.default_rng([seed, field])
         for index in rng.permutation(len(inside))[: min(TILES_PER_SPECIMEN, left)]:
             yield inside[index]
@@ -63,12 +45,65 @@ def rendered(optics: str, tiles: int, seed: int) -> Iterator[Labelled]:
             return
 
 
-def from_manifest(manifest: Path, rows: Sequence[Row]) -> Iterator[Labelled]:
-    """Yield the tiles that a manifest lists."""
-    for _, group in groupby(rows, key=lambda row: row.file):
-        of_file = list(group)
+def rendered_frames(
+    optics: str, frames: int, seed: int, tile_px: int = 128
+) -> Iterator[list[Labelled]]:
+    """Yield all tiles of `frames` frames within the scale, each of another test specimen."""
+    plan = RenderPlan("test", optics, seed, tile_px, planes=1)
+    whole = (inside for field in count() if (inside := _inside(plan, field)))
+    yield from islice(whole, frames)
+
+
+def _inside(plan: RenderPlan, field: int) -> list[Labelled]:
+    return [
+        Labelled(tile.pixels, tile.defocus_um, tile.content)
+        for tile in render_field(plan, field)
+        if abs(tile.defocus_um) <= plan.range_um
+    ]
+
+
+def from_manifest(manifest: Path, rows: Sequence[Row], tile_px: int) -> Iterator[Labelled]:
+    """Yield the tiles that a manifest lists; of those larger than `tile_px`, the middle.
+
+    Raises UserError for smaller ones.
+    """
+    for of_file in by_file(rows):
         for row, pixels in zip(of_file, read_tiles(manifest.parent, of_file), strict=True):
-            yield Labelled(pixels, row.z_um, row.content)
+            margin = (len(pixels) - tile_px) // 2
+            if margin < 0:
+                raise UserError(
+                    f"{manifest.parent / row.file} holds tiles of {len(pixels)} px, the model "
+                    f"looks at {tile_px} px: render or import them with --tile-px {tile_px}"
+                )
+            middle = slice(margin, margin + tile_px)
+            yield Labelled(pixels[middle, middle], row.z_um, row.content)
+
+
+def frames_from_manifest(
+    manifest: Path, rows: Sequence[Row], tile_px: int
+) -> Iterator[list[Labelled]]:
+    """Yield the tiles of each frame: those of one field and frame, or else of one field and z."""
+    for _, group in groupby(rows, key=_frame_of):
+        yield list(from_manifest(manifest, list(group), tile_px))
+
+
+def frames_in(rows: Sequence[Row]) -> int:
+    """Return how many frames `frames_from_manifest` yields."""
+    return sum(1 for _ in groupby(rows, key=_frame_of))
+
+
+def _frame_of(row: Row) -> tuple[str, str | float]:
+    return row.field, row.frame or row.z_um
+
+
+def require_pitch(rows: Sequence[Row], um_per_px: float) -> None:
+    """Raise UserError unless a manifest's pixels have the size that a model wants."""
+    found = common_um_per_px(rows)
+    if abs(found / um_per_px - 1) > SAME_PITCH:
+        raise UserError(
+            f"the tiles have pixels of {found:g} um, the model wants {um_per_px:g} um: import them "
+            f"with --tile-um-per-px {um_per_px:g}"
+        )
 
 
 def judge(
@@ -76,53 +111,50 @@ def judge(
 ) -> Verdicts:
     """Return what the model says of each tile, by the rules of `Classifier.look`."""
     card, limits = classifier.card, classifier.card.abstention
-    truth_um, contents, probabilities, answered = [], [], [], []
-    for number, labelled in enumerate(tiles, 1):
-        seen = content(labelled.pixels)
-        features = classifier.features([Tile(labelled.pixels, (0, 0), seen)])
-        answer = classifier.answer(features)
-        truth_um.append(labelled.defocus_um)
-        contents.append(labelled.content)
-        probabilities.append(answer[0])
+    labelled: list[tuple[float, float]] = []
+    probabilities, answered = [], []
+    while some := list(islice(tiles, _BATCH)):
+        seen = [Tile(one.pixels, (0, 0), content(one.pixels)) for one in some]
+        features = classifier.features(seen)
+        answers = classifier.answer(features)
+        labelled += [(one.defocus_um, one.content) for one in some]
+        probabilities.append(answers)
         answered.append(
-            seen >= limits.min_content
-            and novelty(card, features)[0] <= limits.max_novelty
-            and entropy_nats(answer)[0] <= limits.max_entropy_nats
+            (np.array([tile.content for tile in seen]) >= limits.min_content)
+            & (novelty(card, features) <= limits.max_novelty)
+            & (entropy_nats(answers) <= limits.max_entropy_nats)
         )
+        progress(len(labelled))
+    if not labelled:
+        raise UserError("there is no tile to judge by")
+    truth = np.array(labelled)
+    return Verdicts(
+        truth[:, 0], truth[:, 1], np.concatenate(probabilities), np.concatenate(answered)
+    )
+
+
+def judge_frames(
+    classifier: Classifier, frames: Iterator[list[Labelled]], progress: Callable[[int], None]
+) -> Verdicts:
+    """Return what the model says of each frame, its tiles fused as `Classifier.look` does it.
+
+    The truth of a frame is the mean over its tiles, each weighted by what it holds.
+    """
+    classes = len(classifier.card.labels)
+    truth_um, contents, probabilities, answered = [], [], [], []
+    for number, frame in enumerate(frames, 1):
+        tiles = [Tile(one.pixels, (0, 0), content(one.pixels)) for one in frame]
+        tiles.sort(key=lambda tile: tile.content, reverse=True)
+        sight = classifier.see(tiles[:MOST_TILES])
+        holds = np.array([one.content for one in frame])
+        known = bool(np.isfinite(holds).all() and holds.sum() > 0)
+        z_um = np.array([one.defocus_um for one in frame])
+        truth_um.append(float(np.average(z_um, weights=holds if known else None)))
+        contents.append(float(holds.max()))
+        answered.append(sight.distribution is not None)
+        even = np.full(classes, 1 / classes)
+        probabilities.append(even if sight.distribution is None else sight.distribution)
         progress(number)
     return Verdicts(
         np.array(truth_um), np.array(contents), np.array(probabilities), np.array(answered)
     )
-
-
-def metrics(verdicts: Verdicts, scale: DefocusScale) -> dict[str, float]:
-    """Return the figures of a model; shares are fractions.
-
-    Tiles known to hold nothing are left out. Errors are those of the expected value, over the
-    tiles that got an answer; `abstained` is the share that got none.
-    """
-    full = ~(verdicts.content < CONTENT_FLOOR)
-    chosen = full & verdicts.answered
-    truth_um = verdicts.truth_um[chosen]
-    probabilities = verdicts.probabilities[chosen]
-    if not len(truth_um):
-        return {"n": int(full.sum()), "abstained": 1.0}
-    said_um = scale.expected_um(probabilities)
-    error_um = np.abs(said_um - truth_um)
-    rank = np.argsort(np.argsort(scale.centres_um))
-    true_class = np.array([scale.index_of(float(value)) for value in truth_um])
-    apart = np.abs(rank[probabilities.argmax(axis=1)] - rank[true_class])
-    far = np.abs(truth_um) > BEYOND_UM
-    wrong_side = far & (np.sign(said_um) != np.sign(truth_um))
-    return {
-        "n": int(full.sum()),
-        "answered": int(chosen.sum()),
-        "top1": float((apart == 0).mean()),
-        "within_1": float((apart <= 1).mean()),
-        "mae_um": float(error_um.mean()),
-        "median_abs_error_um": float(np.median(error_um)),
-        "p95_abs_error_um": float(np.percentile(error_um, 95)),
-        "within_dof": float((error_um <= DEPTH_OF_FIELD_UM / 2).mean()),
-        "false_direction": float(wrong_side.sum() / max(far.sum(), 1)),
-        "abstained": float(1 - chosen.sum() / max(full.sum(), 1)),
-    }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from edge_af.errors import UserError
+from train.files import unless_disk_fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Row:
 
     `z_um` is its defocus. `page` is its place in a multi-page TIFF, 0 in other files. `content`
     is the standard deviation of the in-focus green transmission where it is known, NaN where not.
+    `frame` is the number of the frame within its field that a tile was cut from, empty if it is not
+    known: the tiles of one frame are judged together.
     """
 
     file: str
@@ -25,23 +28,26 @@ class Row:
     um_per_px: float
     source: str
     content: float = math.nan
+    frame: str = ""
 
 
+_OPTIONAL = ("content", "page", "frame")
 _NUMBERS = {"page": int, "z_um": float, "um_per_px": float, "content": float}
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a manifest, whole or not at all."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="") as file:
+    with unless_disk_fails(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    part.replace(path)
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a manifest; raise UserError that names the file and line of a fault."""
+def read_rows(path: Path, split: str | None = None) -> list[Row]:
+    """Read a manifest, or those of its rows that are of one split.
+
+    Raises UserError that names the file and line of a fault.
+    """
     try:
         with path.open(newline="") as file:
             lines = enumerate(csv.DictReader(file), 2)
@@ -52,6 +58,10 @@ def read_rows(path: Path) -> list[Row]:
         raise UserError(f"{path} is not a manifest: it is not text") from error
     if not rows:
         raise UserError(f"{path} lists no tiles: render some first")
+    if split is not None:
+        rows = [row for row in rows if row.split == split]
+        if not rows:
+            raise UserError(f"{path} lists no tiles of the split {split!r}: check its column split")
     return rows
 
 
@@ -59,7 +69,7 @@ def _row(path: Path, number: int, line: dict[str, str | None]) -> Row:
     values: dict[str, object] = {}
     for field in fields(Row):
         text = line.get(field.name)
-        if text is None and field.name not in ("content", "page"):
+        if text is None and field.name not in _OPTIONAL:
             raise UserError(f"{path}, line {number}: column {field.name} is missing")
         if text is None:
             continue

@@ -14,20 +14,27 @@ from numpy.typing import NDArray
 
 from hw.virtual.imaging import transmission
 from hw.virtual.optics import Optics, OtfBank
+from hw.virtual.picture import draw_picture
 from hw.virtual.procedural import draw_specimen
 from hw.virtual.sensor import Sensor
-from train import instruments
+from train import instruments, standard
+from train.files import unless_disk_fails
 from train.manifest import Row, read_rows, write_rows
+from train.textures import Texture, digest_of
 
 SPLITS = {"train": 1, "validation": 2, "test": 3}
 """Each split draws its specimens from a seed sequence of its own: none is ever on both sides."""
 
 KIND_SHARE = {"tissue": 0.55, "smear": 0.27, "sparse": 0.14, "empty": 0.04}
-FIELD_PX = {"tissue": 512, "smear": 512, "sparse": 256, "empty": 256}
-"""Side of the rendered field. Sparse ones are small, so that their tiles are not all empty."""
+FIELD_PX = {"tissue": 512, "smear": 512, "sparse": 256, "empty": 256, "picture": 512}
+"""Side of the rendered field, about: it holds whole tiles. Sparse ones are small, so that their
+tiles are not all empty."""
 
 FRAME_PX = 640
 """Width of the frame that vignetting is stated for."""
+
+THICKEST_UM = 4.0
+"""A picture is laid over a relief of up to this: as thick as a section gets."""
 
 BEYOND_UM = 0.75
 """Tiles are rendered this far past the scale's ends, so that the end classes see both sides."""
@@ -35,36 +42,67 @@ BEYOND_UM = 0.75
 
 @dataclass(frozen=True, slots=True)
 class RenderPlan:
-    """What to render. `optics` is reference, randomised or mixed (half of each)."""
+    """What to render. `optics` is reference, randomised or mixed (half of each).
+
+    Specimens are procedural, or parts of `textures` where there are any.
+    """
 
     split: str
     optics: str
     seed: int
-    tile_px: int = 128
+    tile_px: int = standard.TILE_PX
+    textures: tuple[Texture, ...] = ()
     range_um: float = 12.5
     planes: int = 2
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        size = "" if self.tile_px == standard.TILE_PX else f"-{self.tile_px}px"
+        pictures = f"-{digest_of(self.textures)}" if self.textures else ""
+        return f"{self.split}-{self.optics}{size}{pictures}-{self.seed}"
+
+    def slide(self, field: int) -> Texture | None:
+        """Return the picture that a field is a part of, if it is one."""
+        return self.textures[field % len(self.textures)] if self.textures else None
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One labelled tile: tile_px x tile_px x 3 uint8, its defocus, and what it holds in focus."""
+    """One labelled tile: tile_px x tile_px x 3 uint8, its defocus, and what it holds in focus.
+
+    `plane` counts the frames of a field.
+    """
 
     pixels: NDArray[np.uint8]
     defocus_um: float
     content: float
+    plane: int
 
 
 def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
     """Yield the tiles of one specimen at `planes` random defocus values."""
     rng = np.random.default_rng([plan.seed, SPLITS[plan.split], field])
-    kind = str(rng.choice(list(KIND_SHARE), p=list(KIND_SHARE.values())))
+    slide = plan.slide(field)
+    if slide is None:
+        kind = str(rng.choice(list(KIND_SHARE), p=list(KIND_SHARE.values())))
+    else:
+        kind = "picture"
     random_optics = plan.optics == "randomised" or (plan.optics == "mixed" and field % 2 == 1)
     optics, sensor = instruments.randomised(rng) if random_optics else instruments.reference()
     optics = optics.in_another_field(rng)
-    side_px = FIELD_PX[kind]
-    specimen = draw_specimen(int(rng.integers(2**62)), kind, (side_px, side_px), optics.um_per_px)
-    bank = OtfBank(optics, (side_px, side_px))
-    for _ in range(plan.planes):
+    side_px = plan.tile_px * max(1, round(FIELD_PX[kind] / plan.tile_px))
+    shape_px = (side_px, side_px)
+    seed = int(rng.integers(2**62))
+    if slide is None:
+        specimen = draw_specimen(seed, kind, shape_px, optics.um_per_px)
+    else:
+        thickness_um = float(rng.uniform(0, THICKEST_UM))
+        specimen = draw_picture(
+            slide.path, slide.um_per_px, seed, shape_px, optics.um_per_px, thickness_um
+        )
+    bank = OtfBank(optics, shape_px)
+    for plane in range(plan.planes):
         reach_um = plan.range_um + BEYOND_UM
         defocus_um = float(rng.uniform(-reach_um, reach_um))
         picture = transmission(specimen, bank, np.array([defocus_um]))
@@ -74,7 +112,7 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
         light = sensor.drifted(rng)
         # A small field is a crop of a frame, and darkens less towards its corners.
         light = replace(light, vignetting=light.vignetting * (side_px / FRAME_PX) ** 2)
-        camera = Sensor(light, (side_px, side_px), int(rng.integers(2**31)))
+        camera = Sensor(light, shape_px, int(rng.integers(2**31)))
         pixels = camera.expose(picture)
         for top in range(0, side_px, plan.tile_px):
             for left in range(0, side_px, plan.tile_px):
@@ -83,30 +121,35 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
                     pixels[top : top + plan.tile_px, left : left + plan.tile_px],
                     defocus_um - area.depth_um,
                     area.content,
+                    plane,
                 )
 
 
 def _render_file(plan: RenderPlan, field: int, folder: Path) -> list[Row]:
     """Render one specimen into its TIFF, unless an earlier run has; return its manifest rows."""
-    path = folder / f"{plan.split}-{plan.optics}-{plan.seed}-{field:06d}.tif"
+    path = folder / f"{plan.name}-{field:06d}.tif"
     sidecar = path.with_suffix(".csv")
     if sidecar.exists():
         return read_rows(sidecar)
+    slide = plan.slide(field)
     tiles = list(render_field(plan, field))
     rows = [
         Row(
             file=path.name,
             page=page,
             z_um=round(tile.defocus_um, 4),
-            field=path.stem,
+            # All parts of one slide count as one field: none of it may be on two sides.
+            field=path.stem if slide is None else slide.name,
             split=plan.split,
             um_per_px=Optics().um_per_px,
             source=f"virtual:{plan.optics}",
             content=round(tile.content, 5),
+            frame=f"{field}.{tile.plane}",
         )
         for page, tile in enumerate(tiles)
     ]
-    tifffile.imwrite(path, np.stack([tile.pixels for tile in tiles]), photometric="rgb")
+    with unless_disk_fails(path) as part:
+        tifffile.imwrite(part, np.stack([tile.pixels for tile in tiles]), photometric="rgb")
     # Written last: its presence says that the pictures are complete.
     write_rows(sidecar, rows)
     return rows
@@ -132,6 +175,6 @@ def render(
             progress(min(len(rows), tiles))
         for future in waiting:
             future.cancel()
-    manifest = folder / f"{plan.split}-{plan.optics}-{plan.seed}.csv"
+    manifest = folder / f"{plan.name}.csv"
     write_rows(manifest, rows[:tiles])
     return manifest

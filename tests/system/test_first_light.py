@@ -9,7 +9,8 @@ from edge_af.demo import replay_fields, summary, virtual_fields
 from edge_af.settings import FocusSettings
 from edge_af.shipped import read_model
 from hw.stack import read_stacks
-from train.evaluate import judge, metrics, rendered
+from train.evaluate import judge, rendered
+from train.metrics import metrics
 
 PADS = Path(__file__).parents[3] / "shared/data/stacks/pads"
 

@@ -4,7 +4,8 @@ import pytest
 from convert.proof import proof
 from convert.quantise import drawn_evenly
 from convert.run_folder import HeldOut, read_run
-from convert.thresholds import ABSTAIN_SHARE, fit_abstention, fit_temperature
+from convert.thresholds import fit_abstention, fit_temperature
+from edge_af.abstention import ABSTAIN_SHARE
 from edge_af.classifier import calibrated, entropy_nats
 from edge_af.errors import UserError
 from edge_af.scale import DefocusScale

@@ -9,15 +9,17 @@ import pytest
 import tifffile
 from PIL import Image, ImageFilter
 
+from edge_af.cli.run import run as run_command
 from edge_af.errors import UserError
 from edge_af.stack_writer import StackWriter
 from edge_af.tiles import content
 from hw.camera import Frame
-from train.cli import main
-from train.features import read_tiles, soft_targets
+from train.cli import app, main
 from train.import_stacks import ImportPlan, import_stacks
 from train.manifest import read_rows
-from train.recipe import SCALE, TILE_PX, UM_PER_PX
+from train.reading import read_tiles
+from train.standard import SCALE, TILE_PX, UM_PER_PX
+from train.targets import soft_targets
 
 PEAK_UM = 0.8
 """Where the fields are sharp, as their files have it."""
@@ -140,7 +142,7 @@ def test_a_stack_without_a_peak_inside_is_left_out(tmp_path):
         imported([flank], tmp_path / "t", um_per_px=UM_PER_PX)
     with pytest.raises(UserError, match="--um-per-px"):
         imported([flank], tmp_path / "t")
-    with pytest.raises(UserError, match="one field cannot be split"):
+    with pytest.raises(UserError, match="1 field cannot be split"):
         imported([good], tmp_path / "t")
 
 
@@ -160,3 +162,123 @@ def test_the_command_prints_its_manifests(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("sys.argv", ["edge-af-train", "import", str(folder), str(tmp_path / "no")])
     assert main() == 2
     assert "does not exist" in capfd.readouterr().err
+
+
+def save(path, seed=1, z_um=0.0, side=128):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(blurred(seed, z_um + PEAK_UM, (side, side))).save(path)
+
+
+def test_the_papers_names_are_labels_in_nm_and_the_segment_is_the_field(tmp_path):
+    crops = tmp_path / "crops"
+    for segment in (11, 12, 13):
+        for z_nm in (-450, 0, 5300):
+            save(crops / f"Seg{segment}_defocus{z_nm}.jpg", segment, z_nm / 1000)
+    result = imported(
+        [crops], tmp_path / "t", labels="stated", um_per_px=UM_PER_PX, validation_share=0.3
+    )
+    rows = all_rows(result)
+    assert sorted({row.z_um for row in rows}) == [-0.45, 0.0, 5.3]
+    assert {row.field for row in rows} == {"0000-Seg11", "0000-Seg12", "0000-Seg13"}
+    assert result.tiles == {"train": 6, "validation": 3}
+    assert result.pictures == 9
+    assert result.left_out == ()
+
+
+def test_slides_stay_whole_where_they_are_split_by(tmp_path):
+    frames = tmp_path / "frames"
+    for slide in (1, 2, 3):
+        for place in (1, 2):
+            for z_nm in (-1000, 0, 1000):
+                save(frames / f"s{slide}_l{place}" / f"defocus{z_nm}.jpg", slide, z_nm / 1000)
+    result = imported(
+        [frames],
+        tmp_path / "t",
+        labels="stated",
+        um_per_px=UM_PER_PX,
+        by="slide",
+        test_share=0.3,
+    )
+    slides = {
+        split: {row.field.split("-")[1].split("_")[0] for row in read_rows(manifest)}
+        for split, manifest in result.manifests.items()
+    }
+    assert sorted(slides) == ["test", "train", "validation"]
+    assert [len(found) for found in slides.values()] == [1, 1, 1]
+    assert set.union(*slides.values()) == {"s1", "s2", "s3"}
+
+
+def test_a_class_folder_labels_with_the_middle_of_its_class(tmp_path):
+    folder = tmp_path / "classes"
+    save(folder / "class -7" / "a.png")
+    save(folder / "class 0" / "b.png")
+    save(folder / "class 20" / "c_defocus12300.png", z_um=1.0)
+    save(folder / "class 21" / "d.png")
+    result = imported([folder], tmp_path / "t", um_per_px=UM_PER_PX, labels="stated")
+    by_field = {row.field.split("-")[1]: row.z_um for row in all_rows(result)}
+    assert by_field["a"] == pytest.approx(-(0.35 + 6.5 * 0.6075), abs=1e-3)
+    assert by_field["b"] == 0
+    assert by_field["c"] == 12.3  # the name says more than the class
+    (reason,) = result.left_out
+    assert "class 21" in reason
+
+
+def test_what_a_tile_holds_is_unknown_where_nothing_was_in_focus(tmp_path):
+    folder = tmp_path / "classes"
+    save(folder / "class 9" / "a.png", z_um=5.0)
+    (row,) = all_rows(imported([folder], tmp_path / "t", um_per_px=UM_PER_PX, validation_share=0))
+    assert np.isnan(row.content)
+
+
+def test_bad_files_are_listed_counted_and_skipped(tmp_path, capfd):
+    crops = tmp_path / "crops"
+    for segment in range(4):
+        save(crops / f"Seg{segment}_defocus0.png", segment)
+    (crops / "Seg8_defocus100.png").write_bytes((crops / "Seg1_defocus0.png").read_bytes()[:900])
+    (crops / "Seg9_defocus100.jpg").write_bytes(b"")
+    save(crops / "nothing-said.png")
+    save(crops / "Seg7_defocus100.png", side=96)
+    options = "--labels", "stated", "--um-per-px", UM_PER_PX, "--validation-share", 0.25
+    arguments = [str(one) for one in ("import", tmp_path / "t", crops, *options)]
+    assert run_command(app, "t", arguments) == 0
+    said = capfd.readouterr()
+    assert "left out 4 of 8" in said.err
+    listed = (tmp_path / "t" / "left-out.txt").read_text()
+    for name in ("Seg8_defocus100", "Seg9_defocus100", "nothing-said", "Seg7_defocus100"):
+        assert name in listed
+        assert name in said.err
+    rows = [row for manifest in said.out.split() for row in read_rows(Path(manifest))]
+    assert len(rows) == 4
+    for manifest in map(Path, said.out.split()):
+        for name in ("classes", "samples"):
+            with Image.open(manifest.with_name(f"{manifest.stem}-{name}.png")) as picture:
+                assert picture.width > 100
+
+
+def test_a_csv_says_z_field_and_pitch_and_bad_lines_are_listed(tmp_path):
+    save(tmp_path / "p" / "a.png", 1)
+    save(tmp_path / "p" / "b.png", 2)
+    table = tmp_path / "p" / "labels.csv"
+    table.write_text(
+        "file,z_um,field,um_per_px\na.png,1.25,f1,0.35\nb.png,x,f2,0.35\nc.png,1,f3,0.35\n"
+        "b.png,-2,f4,0.35\n"
+    )
+    result = imported([table], tmp_path / "t", labels="stated", validation_share=0.5)
+    rows = all_rows(result)
+    assert sorted((row.field, row.z_um) for row in rows) == [("0000-f1", 1.25), ("0000-f4", -2.0)]
+    assert [reason.split(": ", 1)[1] for reason in result.left_out] == [
+        "z_um must be a number, got 'x'",
+        f"{tmp_path / 'p' / 'c.png'} does not exist",
+    ]
+
+
+def test_tiles_of_another_size_and_pitch(tmp_path):
+    crops = tmp_path / "crops"
+    for segment in range(2):
+        save(crops / f"Seg{segment}_defocus0.png", segment, side=224)
+    plan = {"labels": "stated", "um_per_px": 0.25, "tile_px": 224, "tile_um_per_px": 0.25}
+    rows = all_rows(imported([crops], tmp_path / "t", **plan))
+    assert {tile.shape for row in rows for tile in read_tiles(tmp_path / "t", [row])} == {
+        (224, 224, 3)
+    }
+    assert {row.um_per_px for row in rows} == {0.25}

@@ -5,10 +5,23 @@ along the rings, and the rings are kept apart to the end. The sectors of a ring 
 by the first layer, which so can form any angular harmonic: astigmatism and coma show there.
 """
 
+from pathlib import Path
+
 import keras
+import numpy as np
 from keras import layers
 
 from edge_af.spectrum import MIDDLE, PER_DEVIATION
+from train.architectures.base import Architecture, Shape
+from train.looks import Spectrum
+
+RING_EDGES = (
+    # Single rings near the centre, where a large defocus has all its signal; wider ones beyond.
+    *(float(edge) for edge in range(1, 13)),
+    *(float(edge) for edge in range(13, 33, 2)),
+    *(float(edge) for edge in np.linspace(33, 64, 11)),
+)
+SECTORS = 8
 
 
 def _block(x: keras.KerasTensor, expansion: int = 3) -> keras.KerasTensor:
@@ -21,8 +34,7 @@ def _block(x: keras.KerasTensor, expansion: int = 3) -> keras.KerasTensor:
     return layers.Add()([x, layers.BatchNormalization()(inner)])
 
 
-def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
-    """Return the network: `shape` rings x sectors x channels, 0 to 255, to `classes` logits."""
+def _build(shape: Shape, classes: int, _weights: Path | None) -> keras.Model:
     inputs = keras.Input(shape, name="spectrum")
     x = layers.Rescaling(1 / PER_DEVIATION, -MIDDLE / PER_DEVIATION)(inputs)
     x = layers.ZeroPadding2D(((1, 1), (0, 0)))(x)
@@ -36,3 +48,6 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = layers.Dropout(0.2)(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="spectral-mobilenet")
+
+
+ARCHITECTURE = Architecture("spectral-mobilenet", Spectrum(RING_EDGES, SECTORS), 512, _build)

@@ -1,0 +1,35 @@
+"""What a network is to say of each tile of a manifest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_af.scale import DefocusScale
+from edge_af.targets import soft_targets as targets_about
+from hw.virtual.specimen import CONTENT_FLOOR
+from train.manifest import Row
+
+TARGET_SPREAD_UM = 0.2
+"""A tile's thickness and tilt make its label uncertain by about this much; so is its target."""
+
+
+def soft_targets(scale: DefocusScale, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """Return n x classes: a Gaussian about each tile's defocus, cut into the scale's bins.
+
+    The outer bins take what lies beyond them. A tile known to hold nothing is anyone's guess:
+    its target is uniform over the range, which is how a network learns to say so.
+    """
+    z_um = np.array([row.z_um for row in rows])
+    targets = targets_about(scale, z_um, TARGET_SPREAD_UM)
+    bins_um = np.asarray(scale.bins_um)
+    width_um = bins_um[:, 1] - bins_um[:, 0]
+    nothing = np.array([row.content < CONTENT_FLOOR for row in rows])
+    targets[nothing] = width_um / width_um.sum()
+    return np.asarray(targets, np.float32)
+
+
+def hard_targets(scale: DefocusScale, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """Return n x classes: 1 for each tile's class and 0 for all others."""
+    classes = [scale.index_of(row.z_um) for row in rows]
+    return np.eye(len(scale.bins_um), dtype=np.float32)[classes]
