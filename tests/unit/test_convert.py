@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from convert.draw import drawn_evenly
 from convert.proof import proof
-from convert.quantise import drawn_evenly
 from convert.run_folder import HeldOut, read_run
 from convert.thresholds import ABSTAIN_SHARE, fit_abstention, fit_temperature
 from edge_af.classifier import calibrated, entropy_nats
