@@ -26,7 +26,7 @@ class _ConvertsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_ConvertsByDefault,
-    help="Turn a trained classifier into an int8 .tflite with its card, and prove what that cost.\n\n"
+    help="Turn a trained classifier into an int8 .tflite with its card; prove what that cost.\n\n"
     "    edge-af-convert MODEL --data FOLDER -o OUT.tflite [options]\n\n"
     "`edge-af-convert convert --help` has all options, docs/convert.md the whole story.",
     epilog="Example: edge-af-convert model.h5 --data pictures --labels folders --preprocess unit "
@@ -99,9 +99,9 @@ def convert(
         typer.Option(
             metavar="unit|signed|imagenet|torch|in-model",
             callback=_known_preprocessing,
-            help="How pixels were scaled in training: to 0..1, to -1..1, BGR less the mean (ResNet50 "
-            "and VGG of Keras), by ImageNet's mean and deviation, or by the network itself, which "
-            "is found where it has a Rescaling layer.",
+            help="How pixels were scaled in training: to 0..1, to -1..1, BGR less the mean "
+            "(ResNet50 and VGG of Keras), by ImageNet's mean and deviation, or by the network "
+            "itself, which is found where it has a Rescaling layer.",
         ),
     ] = None,
     um_per_px: UmPerPx = None,

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convert.child import run_job
 from convert.convert import Report
 from convert.draw import drawn_evenly
-from convert.lite import Lite, operations
 from convert.meaning import FOLDERS, Meaning, in_ascending_order, meaning_of, read_labels
+from convert.networks import network_of, output_of, scales_itself
 from convert.pictures import (
     Fit,
     Picture,
@@ -26,9 +24,9 @@ from convert.pictures import (
 from convert.prepared import Prepared
 from convert.preprocess import IN_MODEL, PREPROCESSINGS
 from convert.run_folder import HeldOut
-from convert.sources import Kind, Source, identify
+from convert.settle import settled, tried_on
+from convert.sources import Kind, identify
 from convert.tools import sha256_of, tool_versions
-from convert.trial import Attempt, attempts, by_preprocessing, no_better_than_chance
 from edge_af.card import PixelInput
 from edge_af.errors import UserError
 from edge_af.tiles import content
@@ -37,7 +35,6 @@ from hw.images import ImageError, read_header
 CALIBRATION = 200
 _FITTING = 500
 _JUDGING = 1000
-_TRIED = 200
 _MOST_BYTES = 600_000_000
 """Of pictures in memory at a time; fewer are taken where they are large."""
 
@@ -82,7 +79,13 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
     objective = _objective(wishes)
     um_per_px = _um_per_px(wishes, files)
     network = network_of(source, folder, side_of(files), report)
-    output = _output_of(network, wishes, path)
+    output = output_of(
+        network,
+        path,
+        regression=wishes.regression,
+        logits=wishes.logits,
+        embedding=wishes.embedding,
+    )
     meaning = _meaning(network, wishes, output)
     listener.show(meaning)
     pictures = understand(files, meaning)
@@ -94,8 +97,10 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
             f"{'; '.join(unreadable[:3])}{'; ...' if len(unreadable) > 3 else ''}"
         )
     given = wishes.preprocess or (IN_MODEL if scales_itself(network) else None)
-    tried = _tried((folder / "float.tflite").read_bytes(), output, meaning, fitting, given, report)
-    preprocess, doubts = _settled(tried, given, wishes, network, len(meaning.labels))
+    tried = tried_on(
+        (folder / "float.tflite").read_bytes(), output, meaning, fitting, given, report
+    )
+    preprocess, doubts = settled(tried, given, len(meaning.labels), anyway=wishes.anyway)
     warnings += doubts
     for warning in warnings:
         listener.warn(warning)
@@ -148,87 +153,6 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
         attempts=tuple(tried),
         warnings=tuple(warnings),
     )
-
-
-def network_of(source: Source, folder: Path, side_px: int | None, report: Report) -> dict[str, Any]:
-    """Return what a model's network is, as `convert.worker.bring_in` does, and leave its files.
-
-    Raises UserError if it takes no square RGB pictures, or does not load.
-    """
-    if source.kind is Kind.TFLITE:
-        network = _of_tflite(source.path, folder)
-    else:
-        network = run_job(
-            "bring_in",
-            report,
-            legacy=source.kind is Kind.KERAS_2,
-            path=str(source.path),
-            kind=source.kind.value,
-            folder=str(folder),
-            side_px=side_px,
-        )
-    shape = tuple(network["shape"])
-    if len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3:
-        raise UserError(
-            f"{source.path} takes inputs of shape {shape}: square RGB pictures, (side, side, 3), "
-            "are needed"
-        )
-    return network
-
-
-def scales_itself(network: dict[str, Any]) -> bool:
-    """Tell whether a network brings 0..255 itself to what its layers want."""
-    scaling = network["scaling"]
-    if scaling is None:
-        return False
-    black, white = np.array(scaling["black"]), np.array(scaling["white"])
-    return bool((np.abs(white - black) < 25).all() or (np.abs(black) > 50).all())
-
-
-def _of_tflite(path: Path, folder: Path) -> dict[str, Any]:
-    tflite = path.read_bytes()
-    lite = Lite(tflite)
-    (folder / "float.tflite").write_bytes(tflite)
-    last = [each.kind for each in operations(tflite) if each.kind not in ("DEQUANTIZE", "QUANTIZE")]
-    return {
-        "shape": lite.input["shape"].tolist()[1:],
-        "answer_shape": lite.output["shape"].tolist()[1:],
-        "ending": "Softmax" if last[-1:] == ["SOFTMAX"] else "dense",
-        "softmax_kept": True,
-        "penultimate": None,
-        "scaling": None,
-        "parameters": 0,
-    }
-
-
-def _output_of(network: dict[str, Any], wishes: Wishes, path: Path) -> str:
-    """Return what the card is to say of the answers. Raises UserError where that is not clear."""
-    shape, ending = network["answer_shape"], network["ending"]
-    if len(shape) != 1:
-        raise UserError(
-            f"{path} answers with shape {tuple(shape)}: one number for each class is needed (does "
-            "it lack its head? the device wants a classifier, not a feature extractor)"
-        )
-    if wishes.embedding and network["penultimate"] is None:
-        raise UserError(f"{path} does not end in a dense layer: it has no --embedding to give out")
-    if wishes.regression:
-        if shape[0] != 1:
-            raise UserError(f"{path} has {shape[0]} outputs: --regression is for one, in um")
-        return "um"
-    if shape[0] == 1:
-        raise UserError(
-            f"{path} has one output. If that is the defocus in um, say so with --regression, and "
-            "give the range that the device is to reckon with: --scale uniform:-10:10"
-        )
-    if ending == "Softmax":
-        return "probabilities" if network.get("softmax_kept") else "logits"
-    if not wishes.logits:
-        raise UserError(
-            f"{path} does not end in a softmax but in {ending}. If its outputs are logits (it was "
-            "trained with from_logits=True), say so with --logits; else add the softmax and save "
-            "it again"
-        )
-    return "logits"
 
 
 _REGRESSION_BINS = 41
@@ -296,88 +220,6 @@ def _read(
     )
     fit_part, judge_part = parts
     return fit_part, judge_part, read.unreadable
-
-
-def _tried(
-    float_content: bytes,
-    output: str,
-    meaning: Meaning,
-    fitting: HeldOut,
-    given: str | None,
-    report: Report,
-) -> list[Attempt]:
-    """Return how well each preprocessing and label order fits pictures that are drawn evenly."""
-    classes = np.array([meaning.scale.index_of(float(value)) for value in fitting.defocus_um])
-    few = drawn_evenly(classes, _TRIED)
-    pixels, defocus_um = fitting.features[few], fitting.defocus_um[few]
-    network = Lite(float_content)
-    logits: dict[str, NDArray[np.floating]] = {}
-    for number, (name, affine) in enumerate(PREPROCESSINGS.items()):
-        report("trying preprocessings", number, len(PREPROCESSINGS))
-        answers: NDArray[np.floating] = network(affine(pixels))
-        if output == "um":
-            answers = -0.5 * (answers - meaning.scale.centres_um) ** 2
-        elif output == "probabilities":
-            answers = np.log(np.maximum(answers, 1e-6))
-        logits[name] = answers
-    return attempts(logits, given or "unit", meaning, defocus_um)
-
-
-def _settled(
-    tried: list[Attempt],
-    given: str | None,
-    wishes: Wishes,
-    network: dict[str, Any],
-    classes: int,
-) -> tuple[str, list[str]]:
-    """Return the preprocessing to go by, and warnings.
-
-    Raises UserError where none is given and none is found in the network, or the data speak
-    against preprocessing or labels.
-    """
-    best = tried[0]
-    if given is None:
-        said = "; ".join(_told(each) for each in by_preprocessing(tried)[:3])
-        raise UserError(
-            "how were the pixels scaled in training? Nothing in the network says so: give "
-            f"--preprocess {'|'.join(PREPROCESSINGS)}. On {_TRIED} pictures of --data: {said}"
-        )
-    if no_better_than_chance(best, classes):
-        return given, [
-            "the network's answers have nothing to do with the labels, whatever the preprocessing "
-            f"and order ({_told(best)}): it is untrained, or --data is not of its kind"
-        ]
-    if not best.far_better:
-        return given, []
-    ours = next(each for each in tried if (each.preprocess, each.order) == (given, "as given"))
-    fault = (
-        f"the data speak against what was given ({_told(ours)}): {_told(best)}, lower by "
-        f"{best.deviations:.0f} standard errors. {_cure(best, given)}"
-    )
-    if not wishes.anyway:
-        raise UserError(f"{fault}. Nothing was written; --anyway converts as it is")
-    return given, [fault]
-
-
-def _told(attempt: Attempt) -> str:
-    order = "" if attempt.order == "as given" else f" with labels {attempt.order}"
-    return (
-        f"--preprocess {attempt.preprocess}{order}: top-1 {100 * attempt.top1:.0f} %, error "
-        f"{attempt.mae_um:.2f} um, {attempt.nats:.2f} nats"
-    )
-
-
-def _cure(best: Attempt, given: str) -> str:
-    cures = []
-    if best.preprocess != given:
-        cures.append(f"give --preprocess {best.preprocess}")
-    if best.order == "alphabetical":
-        cures.append("give --labels folders: Keras had the classes in alphabetical order")
-    elif best.order == "numeric":
-        cures.append("give the labels in numeric order (or --scale alone)")
-    elif best.order != "as given":
-        cures.append("look at the sign of the labels")
-    return "; ".join(cures).capitalize() if len(cures) < 2 else "; ".join(cures)
 
 
 def _objective(wishes: Wishes) -> dict[str, float] | None:

@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from convert.from_model import network_of, scales_itself
 from convert.from_run import is_run
 from convert.lite import Lite, operations
+from convert.networks import network_of, scales_itself
 from convert.sources import Kind, Source, identify
 from edge_af.cli.figures import print_figures, print_json, reader_console
 from edge_af.cli.progress import progress

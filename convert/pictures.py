@@ -128,7 +128,7 @@ def understand(files: Sequence[Path], meaning: Meaning) -> list[Picture]:
 
 
 def require_classes(pictures: Sequence[Picture], meaning: Meaning) -> list[str]:
-    """Raise UserError if a class has no pictures; return a warning where numbers are very uneven."""
+    """Raise UserError if a class has no pictures; return warnings, of very uneven ones."""
     counts = np.bincount(
         [picture.index for picture in pictures], minlength=len(meaning.labels)
     ).tolist()

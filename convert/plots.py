@@ -1,6 +1,7 @@
 """The plots of the report, as SVG."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -59,7 +60,7 @@ def reliability(done: Converted) -> str:
     figure = Figure((4, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.8")
-    groups = [(sure > low) & (sure <= high) for low, high in zip(edges, edges[1:], strict=False)]
+    groups = [(sure > low) & (sure <= high) for low, high in pairwise(edges)]
     groups = [group for group in groups if group.any()]
     axes.plot(
         [sure[group].mean() for group in groups], [right[group].mean() for group in groups], "o-"

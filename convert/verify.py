@@ -60,7 +60,7 @@ def verify_command(path: Path, data: Path, fit: Fit, max_drift_um: float, as_jso
         "abstained": 1 - float(np.mean(answered)),
         "unreadable": list(read.unreadable),
     }
-    best = attempts({"as given": np.stack(outputs)}, "as given", meaning, truth_um)[0]
+    best = attempts({"": np.stack(outputs)}, "", meaning, truth_um)[0]
     claimed_um = card.metrics.get("mae_int8_um")
     passed = claimed_um is None or found["mae_um"] - claimed_um <= max_drift_um
     found |= {

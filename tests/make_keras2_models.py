@@ -30,7 +30,11 @@ def network(name, shape, alpha, classes):
         x = tf.keras.layers.Dense(256, activation="relu")(x)
         x = tf.keras.layers.Dropout(0.2)(x)
     x = tf.keras.layers.Dense(classes, activation="softmax")(x)
-    return tf.keras.Model(base.input, x)
+    model = tf.keras.Model(base.input, x)
+    for layer in model.layers:
+        if isinstance(layer, tf.keras.layers.BatchNormalization):
+            layer.momentum = 0.9  # 0.999 would want ten thousand steps
+    return model
 
 
 def main(given):
@@ -48,8 +52,8 @@ def main(given):
     model.compile(tf.keras.optimizers.Adam(rate), "categorical_crossentropy", ["accuracy"])
     if given.epochs:
         pairs = [learn[index] for index in range(len(learn))]
-        x, y = (np.concatenate(part) for part in zip(*pairs))
-        model.fit(x, y, batch_size=32, epochs=given.epochs, validation_data=held, verbose=2)
+        x, y = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        model.fit(x, y, batch_size=64, epochs=given.epochs, validation_data=held, verbose=2)
     given.out.mkdir(parents=True, exist_ok=True)
     model.save(given.out / "model.h5")
     model.save(given.out / "model.keras")

@@ -24,7 +24,7 @@ def bring_in(
     folder: str,
     side_px: int | None,
 ) -> dict[str, Any]:
-    """Write `graph.pb`, `about.json` and `float.tflite` into `folder`; return what is in the second.
+    """Write `graph.pb`, `about.json` and `float.tflite` into `folder`; return the second.
 
     `side_px` is the side of the pictures, for a network that takes any.
     """

@@ -27,8 +27,8 @@ def quantise(
 ) -> None:
     """Write `int8.tflite` into `folder`, per channel, int8 in and out, from what is there.
 
-    `calibration.npy`, uint8 (n, ...), fixes the ranges; the network is shown value * multiply + add.
-    The input's range is that of 0 to 255: its codes then are the values, less 128.
+    `calibration.npy`, uint8 (n, ...), fixes the ranges; shown is value * multiply + add. The
+    input's range is that of 0 to 255: its codes then are the values, less 128.
     """
     where = Path(folder)
     about = json.loads((where / "about.json").read_text())
