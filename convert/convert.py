@@ -90,7 +90,7 @@ def convert(prepared: Prepared, max_drift_um: float, report: Report) -> Converte
         "float_size_bytes": len(float_content),
         "macs": macs(tflite),
         **latency(float_content, tflite),
-        "float_operations": _float_operations(tflite),
+        "float_operations": float_operations(tflite),
         "max_drift_um": max_drift_um,
         "passed": passed,
     }
@@ -120,7 +120,7 @@ def _quantised(prepared: Prepared, report: Report) -> bytes:
         allow_float=prepared.allow_float,
     )
     tflite = (prepared.folder / "int8.tflite").read_bytes()
-    floats = _float_operations(tflite)
+    floats = float_operations(tflite)
     if floats and not prepared.allow_float:
         raise UserError(
             f"{', '.join(floats)} would stay in float: replace them, or allow it with --allow-float"
@@ -186,5 +186,9 @@ def _layers(
     return layer_errors(float_content, tflite, _shown(prepared.shown, features), taken)
 
 
-def _float_operations(tflite: bytes) -> list[str]:
-    return sorted({each.kind for each in operations(tflite) if each.in_float})
+def float_operations(tflite: bytes) -> list[str]:
+    """Return the kinds of operation that compute in float."""
+    converting = ("DEQUANTIZE", "QUANTIZE")
+    return sorted(
+        {each.kind for each in operations(tflite) if each.in_float and each.kind not in converting}
+    )

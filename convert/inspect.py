@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from convert.convert import float_operations
 from convert.from_run import is_run
 from convert.lite import Lite, operations
 from convert.networks import network_of, scales_itself
@@ -51,7 +52,7 @@ def _of_tflite(path: Path) -> dict[str, Any]:
         "input_scale_and_zero": list(map(float, lite.input["quantization"])),
         "output": lite.output["shape"].tolist()[1:],
         "output_type": lite.output["dtype"].__name__,
-        "float_operations": sorted({each.kind for each in operations(tflite) if each.in_float}),
+        "float_operations": float_operations(tflite),
         **_size(tflite),
         "size_bytes": len(tflite),
     }

@@ -66,7 +66,7 @@ def settled(
     ours = next(each for each in tried if (each.preprocess, each.order) == (given, GIVEN))
     fault = (
         f"the data speak against what was given ({_told(ours)}): {_told(best)}, lower by "
-        f"{best.deviations:.0f} standard errors. {_cure(best, given)}"
+        f"{best.deviations:.0f} standard errors. Cure: {_cure(best, given)}"
     )
     if not anyway:
         raise UserError(f"{fault}. Nothing was written; --anyway converts as it is")
@@ -86,9 +86,9 @@ def _cure(best: Attempt, given: str) -> str:
     if best.preprocess != given:
         cures.append(f"give --preprocess {best.preprocess}")
     if best.order == "alphabetical":
-        cures.append("give --labels folders: Keras had the classes in alphabetical order")
+        cures.append("give --labels folders, the alphabetical order in which Keras has them")
     elif best.order == "numeric":
         cures.append("give the labels in numeric order (or --scale alone)")
     elif best.order != GIVEN:
         cures.append("look at the sign of the labels")
-    return "; ".join(cures).capitalize() if len(cures) < 2 else "; ".join(cures)
+    return "; ".join(cures)
