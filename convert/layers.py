@@ -12,8 +12,9 @@ from convert.lite import Operation, all_tensors, operations
 class LayerError:
     """An int8 layer against its float twin.
 
-    `error` is the root mean square of the difference over that of the float output; `added` is by
-    how much it exceeds the largest of its inputs' own.
+    `error` is the root mean square of the difference over that of the float output, the mean over
+    the channels: one that is large would hide the others. `added` is by how much it exceeds the
+    largest of its inputs' own.
     """
 
     name: str
@@ -61,11 +62,12 @@ def _relative(
         return None
     if theirs[0][name].shape != ours[0][name].shape:
         return None
-    difference = sum(
-        float(((a[name] - b[name]) ** 2).sum()) for a, b in zip(theirs, ours, strict=True)
-    )
-    size = sum(float((run[name] ** 2).sum()) for run in theirs)
-    return float(np.sqrt(difference / size)) if size > 0 else 0.0
+    over = tuple(range(theirs[0][name].ndim - 1))  # all but the channels
+    pairs = list(zip(theirs, ours, strict=True))
+    difference = np.sum([((a[name] - b[name]) ** 2).sum(axis=over) for a, b in pairs], axis=0)
+    size = np.sum([(run[name] ** 2).sum(axis=over) for run in theirs], axis=0)
+    alive = size > 0
+    return float(np.sqrt(difference[alive] / size[alive]).mean()) if alive.any() else 0.0
 
 
 def _inherited(operation: Operation, errors: dict[str, float]) -> float:

@@ -71,7 +71,7 @@ def identify(path: Path) -> Source:
         return _hdf5(path)
     if head[4:8] == IDENTIFIER:
         return Source(path, Kind.TFLITE, "TFLite")
-    if head[:4] == _ZIP and zipfile.is_zipfile(path):
+    if head[:4] == _ZIP:
         return _archive(path)
     if path.suffix.lower() == ".onnx":
         raise UserError(f"{path} is {_ONNX.format(name=path.name)}")
@@ -100,6 +100,8 @@ def _hdf5(path: Path) -> Source:
 
 
 def _archive(path: Path) -> Source:
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is damaged or cut short: copy it again")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "config.json" not in names:

@@ -1,9 +1,9 @@
 """Write classifiers as users have them, into the folder given, with weights worked out by hand.
 
 A picture has a grid of blocks; which block has the middle grey says its class. A brighter block is
-there to mislead whoever scales pixels otherwise than `unit`. So the networks are as good as trained
-on the pictures of `user_pictures.py`, and wrong labels or scaling show. Outputs are in Keras's order
-of the class folders.
+there to mislead whoever scales pixels otherwise than `unit`. So the networks are as good as
+trained on the pictures of `user_pictures.py`, and wrong labels or scaling show. Outputs are in
+Keras's order of the class folders.
 
 The second argument says which Keras: `2` is tf_keras, as TensorFlow had it before 2.16; `3` the
 other. Each in a process of its own.
@@ -45,6 +45,20 @@ def body(rescaling=None):
     return network
 
 
+def blown():
+    """As `body`, but one channel of a layer is so large that int8 leaves nothing of the others."""
+    layers = keras.layers
+    inputs = keras.Input((SIDE_PX, SIDE_PX, 3))
+    large = layers.Conv2D(4, 1, activation="relu", name="large")
+    peak = layers.Conv2D(1, 1, activation="relu", name="tent")
+    x = layers.Flatten()(layers.AveragePooling2D(BLOCK_PX)(peak(large(inputs))))
+    thirds = np.full((1, 1, 3, 4), 1 / 3)
+    thirds[..., 3] = 300
+    large.set_weights([thirds, -np.array([0.25, 0.5, 0.75, 0])])
+    peak.set_weights([4 * np.array([1.0, -2.0, 1.0, 0]).reshape(1, 1, 4, 1), np.zeros(1)])
+    return keras.Model(inputs, x)
+
+
 def with_head(network, *, activation="softmax"):
     dense = keras.layers.Dense(len(KERAS_ORDER), activation=activation, name="classes")
     model = keras.Model(network.inputs, dense(network.outputs[0]))
@@ -73,6 +87,17 @@ def with_sine(network):
     return with_head(keras.Model(network.inputs, added))
 
 
+def bordered():
+    """Random weights that look at the border, for the scalings that are put into the network."""
+    keras.utils.set_random_seed(4)
+    layers = keras.layers
+    inputs = keras.Input((SIDE_PX, SIDE_PX, 3))
+    x = layers.Rescaling(1.0)(inputs)
+    x = layers.Conv2D(16, 5, padding="same", activation="relu")(x)
+    x = layers.Flatten()(layers.AveragePooling2D(7)(x))
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(x))
+
+
 def keras_2(folder):
     model = with_head(body())
     model.save(folder / "model.h5")
@@ -94,6 +119,8 @@ def keras_3(folder):
     two = keras.Model(model.inputs, [model.outputs[0], model.outputs[0]])
     two.save(folder / "two_outputs.keras")
     body().save(folder / "headless.keras")
+    with_head(blown()).save(folder / "blown.keras")
+    bordered().save(folder / "bordered.keras")
     grey = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(5)])
     grey.save(folder / "grey.keras")
     converter = tf.lite.TFLiteConverter.from_keras_model(model)

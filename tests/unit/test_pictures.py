@@ -24,7 +24,7 @@ def save(path, pixels=SAVED[:, :8]):
 
 
 def read(pictures, fit=Fit.REFUSE, side_px=8):
-    return read_pictures(pictures, side_px, fit, lambda done: None)
+    return read_pictures(pictures, side_px, fit, lambda _: None)
 
 
 def test_folders_and_names_both_say_the_class(tmp_path):
