@@ -33,8 +33,8 @@ from edge_af.tiles import content
 from hw.images import ImageError, read_header
 
 CALIBRATION = 200
-_FITTING = 500
-_JUDGING = 1000
+_FITTING = 300
+_JUDGING = 500
 _MOST_BYTES = 600_000_000
 """Of pictures in memory at a time; fewer are taken where they are large."""
 
