@@ -17,8 +17,9 @@ class _ConvertsByDefault(TyperGroup):
     """A group whose command `convert` need not be named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Name the command where the arguments begin with none."""
-        if args and args[0] not in (*self.commands, "--help", "-h"):
+        """Name the command where the arguments begin with none, nor with an option of the group."""
+        own = {*self.commands, *ctx.help_option_names, *(o for p in self.params for o in p.opts)}
+        if args and args[0] not in own:
             args = [_CONVERT, *args]
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed

@@ -105,7 +105,7 @@ def convert(prepared: Prepared, max_drift_um: float, report: Report) -> Converte
 
 def _quantised(prepared: Prepared, report: Report) -> bytes:
     fitting, shown = prepared.fitting, prepared.shown
-    scale = prepared.card["scale"]
+    scale = prepared.scale
     classes = np.array([scale.index_of(float(value)) for value in fitting.defocus_um])
     chosen = drawn_evenly(classes, prepared.calibration)
     np.save(prepared.folder / "calibration.npy", fitting.features[chosen])
@@ -133,7 +133,7 @@ def _draft(prepared: Prepared, tflite: bytes) -> ModelCard:
 
     TFLite's zero point is whole, so that the range may be off by up to half a grey level.
     """
-    card = {name: value for name, value in prepared.card.items() if name != "scale"}
+    card = dict(prepared.card)
     if "input" not in card:
         scale, zero = Lite(tflite).input["quantization"]
         card["input"] = PixelInput(kind="pixels", multiply=scale, add=(-128 - zero) * scale)

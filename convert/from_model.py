@@ -25,7 +25,7 @@ from convert.prepared import Prepared
 from convert.preprocess import IN_MODEL, PREPROCESSINGS
 from convert.run_folder import HeldOut
 from convert.settle import settled, tried_on
-from convert.sources import Kind, identify
+from convert.sources import Kind, Source, identify
 from convert.tools import sha256_of, tool_versions
 from edge_af.card import PixelInput
 from edge_af.errors import UserError
@@ -104,11 +104,11 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
     warnings += doubts
     for warning in warnings:
         listener.warn(warning)
-    card = {
+    shown = PREPROCESSINGS[preprocess]
+    card: dict[str, Any] = {
         "format": 1,
         "name": path.stem,
         "labels": meaning.labels,
-        "scale": meaning.scale,
         "bins_um": meaning.scale.bins_um,
         "sign_convention": "defocus = stage - focus",
         "um_per_px": um_per_px,
@@ -116,9 +116,7 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
         "output": output,
         "objective": objective,
         "training": {
-            "source": path.name,
-            "source_sha256": sha256_of(path),
-            "saved_by": source.saved_by,
+            **_origin(source),
             "preprocess": preprocess,
             "parameters": network["parameters"],
             "data": wishes.data.name,
@@ -130,15 +128,9 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
         },
         "tool_versions": tool_versions(),
     }
-    shown = PREPROCESSINGS[preprocess]
     ready = source.kind is Kind.TFLITE
     if ready:
-        if not shown.alike:
-            raise UserError(
-                f"--preprocess {preprocess} treats the colours differently, and cannot be put into "
-                "a finished .tflite: convert the model that it was made from"
-            )
-        card["input"] = PixelInput(kind="pixels", multiply=shown.multiply[0], add=shown.add[0])
+        card["input"] = _input_of_tflite(preprocess)
     return Prepared(
         folder,
         card,
@@ -153,6 +145,24 @@ def from_model(path: Path, wishes: Wishes, folder: Path, listener: Listener) -> 
         attempts=tuple(tried),
         warnings=tuple(warnings),
     )
+
+
+def _origin(source: Source) -> dict[str, str]:
+    return {
+        "source": source.path.name,
+        "source_sha256": sha256_of(source.path),
+        "saved_by": source.saved_by,
+    }
+
+
+def _input_of_tflite(preprocess: str) -> PixelInput:
+    affine = PREPROCESSINGS[preprocess]
+    if not affine.alike:
+        raise UserError(
+            f"--preprocess {preprocess} treats the colours differently, and cannot be put into a "
+            "finished .tflite: convert the model that it was made from"
+        )
+    return PixelInput(kind="pixels", multiply=affine.multiply[0], add=affine.add[0])
 
 
 _REGRESSION_BINS = 41

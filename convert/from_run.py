@@ -8,7 +8,6 @@ from convert.prepared import Prepared
 from convert.preprocess import IN_MODEL, PREPROCESSINGS
 from convert.run_folder import read_run
 from convert.tools import tool_versions
-from edge_af.scale import DefocusScale
 
 CALIBRATION = 1000
 
@@ -35,7 +34,6 @@ def from_run(run: Path, calibration: int | None, folder: Path, report: Report) -
     fitting, judging = source.held_out.halves()
     count = min(calibration or CALIBRATION, len(fitting.features))
     card = source.card | {
-        "scale": DefocusScale(tuple((low, high) for low, high in source.card["bins_um"])),
         "training": source.card["training"] | {"calibration_tiles": count},
         "tool_versions": tool_versions(),
     }

@@ -7,6 +7,7 @@ from typing import Any
 from convert.preprocess import Affine
 from convert.run_folder import HeldOut
 from convert.trial import Attempt
+from edge_af.scale import DefocusScale
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,8 @@ class Prepared:
     ready: bool = False
     attempts: tuple[Attempt, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def scale(self) -> DefocusScale:
+        """What the outputs mean in um, in their order."""
+        return DefocusScale(tuple((low, high) for low, high in self.card["bins_um"]))

@@ -1,12 +1,15 @@
-"""Progress of long work, on standard error."""
+"""How far long work is, on standard error, with the time left."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Report = Callable[[str, int, int], None]
+
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress() -> Iterator[Report]:
     """Yield what reports progress: what is done, how far, of how much.
 
     A terminal shows a bar; a log gets a line for each thing that is new.
@@ -25,13 +28,30 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         )
 
 
-def _say_what_is_new() -> Callable[[str, int, int], None]:
+def _say_what_is_new() -> Report:
     said = ""
+    began_s, began_at = time.monotonic(), 0
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal said
-        if what != said:
-            said = what
-            print(f"{what} ({done} of {total})", file=sys.stderr)
+        nonlocal said, began_s, began_at
+        if what == said:
+            return
+        if done < began_at or not said:  # other work than before
+            began_s, began_at = time.monotonic(), done
+        said = what
+        print(f"{what} ({done} of {total}{_left(done, total)})", file=sys.stderr)
+
+    def _left(done: int, total: int) -> str:
+        if done <= began_at:
+            return ""
+        left_s = (time.monotonic() - began_s) * (total - done) / (done - began_at)
+        return f", {in_words(left_s)} left" if done < total else ""
 
     return report
+
+
+def in_words(duration_s: float) -> str:
+    """Return a duration as one says it: 40 s, 12 min, 3.5 h."""
+    if duration_s < 90:
+        return f"{duration_s:.0f} s"
+    return f"{duration_s / 60:.0f} min" if duration_s < 5400 else f"{duration_s / 3600:.1f} h"
