@@ -5,7 +5,7 @@ there to mislead whoever scales pixels otherwise than `unit`. So the networks ar
 trained on the pictures of `user_pictures.py`, and wrong labels or scaling show. Outputs are in
 Keras's order of the class folders.
 
-The second argument says which Keras: `2` is tf_keras, as TensorFlow had it before 2.16; `3` the
+The second argument says which Keras: `2` is tf_keras, or TensorFlow 2.12's own; `3` the
 other. Each in a process of its own.
 """
 
@@ -21,10 +21,12 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from user_pictures import BLOCK_PX, CENTRES_UM, GRID, KERAS_ORDER, SIDE_PX  # noqa: E402
 
-if LEGACY:
-    import tf_keras as keras
-else:
+if not LEGACY:
     import keras
+elif tf.__version__.startswith("2.12"):
+    keras = tf.keras
+else:
+    import tf_keras as keras
 
 SURENESS = 8.0
 
