@@ -11,7 +11,13 @@ from typing import Any
 from edge_af.errors import EdgeAfError, UserError
 
 _KILLED = -9  # what the kernel does to the largest process when memory runs out
-_SIGNS_OF_NO_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory", "OOM when allocating")
+_SIGNS_OF_NO_MEMORY = (
+    "bad_alloc",
+    "failed to map segment",
+    "MemoryError",
+    "Cannot allocate memory",
+    "OOM when allocating",
+)
 
 
 def run_job(

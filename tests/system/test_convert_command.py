@@ -190,8 +190,8 @@ def test_a_finished_tflite_gets_its_card_and_is_verified(
     ("name", "said"),
     [
         ("sigmoid.keras", "does not end in a softmax but in Sigmoid"),
-        ("two_outputs.keras", "has 2 outputs, 1 is needed"),
-        ("grey.keras", r"inputs of shape (8, 8, 1): square RGB"),
+        pytest.param("two_outputs.keras", "has 2 outputs, 1 is needed", marks=pytest.mark.slow),
+        pytest.param("grey.keras", "inputs of shape (8, 8, 1): square RGB", marks=pytest.mark.slow),
     ],
 )
 def test_networks_that_are_no_classifiers(
@@ -201,6 +201,7 @@ def test_networks_that_are_no_classifiers(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_operations_without_an_int8_form_are_named(keras_2_models, user_pictures, output, capsys):
     model = keras_2_models / "sine"
     assert run(model, *options(user_pictures, output, "--calibration", 41)) == 2
@@ -223,7 +224,10 @@ def test_a_network_that_int8_ruins_is_not_written_and_the_layer_is_named(
     assert "Layer by layer" in output.with_suffix(".html").read_text()
 
 
-@pytest.mark.parametrize("preprocess", ["signed", "imagenet", "torch"])
+@pytest.mark.parametrize(
+    "preprocess",
+    ["imagenet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("signed", "torch"))],
+)
 def test_scaling_is_put_into_the_network(keras_3_models, tmp_path, preprocess):
     """The int8 network on raw pixels says what the float one says on scaled ones."""
     affine = PREPROCESSINGS[preprocess]
