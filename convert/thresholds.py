@@ -11,8 +11,16 @@ from edge_af.temperature import fit_temperature as fit
 
 
 def fit_temperature(outputs: NDArray[np.float32], card: ModelCard, truth: HeldOut) -> float:
-    """Return the softmax temperature that fits tiles with something in them best."""
+    """Return the softmax temperature that fits tiles with something in them best.
+
+    For a network that answers in um it is the variance about its answers, in um^2; not less than
+    that of an even spread over the narrowest bin.
+    """
     kept = truth.full & _inside(card, truth)
+    if card.output == "um":
+        narrowest_um = min(high - low for low, high in card.bins_um)
+        variance_um2 = float(((outputs[kept, 0] - truth.defocus_um[kept]) ** 2).mean())
+        return max(variance_um2, narrowest_um**2 / 12)
     classes = [card.scale.index_of(float(value)) for value in truth.defocus_um[kept]]
     return fit(logits_of(outputs[kept], card), np.eye(len(card.labels))[classes])
 

@@ -96,7 +96,8 @@ class ModelCard(CardPart):
 
     `labels` and `bins_um` are in the order of the network's outputs. `penultimate` is the length of
     the network's second output, what feeds its last layer, on which `edge-af adapt` fits a head;
-    None where it has no such output. `sha256` seals the file that the card is in: see
+    None where it has no such output. An `output` in um is one number, the defocus; `temperature` is
+    then the variance about it, in um^2. `sha256` seals the file that the card is in: see
     `edge_af.model_file`. `from_json` raises ModelError; the constructor raises pydantic's
     ValidationError.
     """
@@ -109,7 +110,7 @@ class ModelCard(CardPart):
     um_per_px: _Positive
     tile_px: int = Field(ge=1)
     input: Annotated[PixelInput | PolarSpectrumInput, Field(discriminator="kind")]
-    output: Literal["logits", "probabilities"]
+    output: Literal["logits", "probabilities", "um"]
     temperature: _Positive
     objective: Objective | None
     abstention: Abstention
@@ -142,6 +143,11 @@ class ModelCard(CardPart):
     def scale(self) -> DefocusScale:
         """The bins as a scale, in output order."""
         return DefocusScale(self.bins_um)
+
+    @property
+    def answers(self) -> int:
+        """How many numbers the network answers with."""
+        return 1 if self.output == "um" else len(self.labels)
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:

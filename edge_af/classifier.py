@@ -143,9 +143,12 @@ def calibrated(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.floa
 
 
 def logits_of(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.floating]:
-    """Return network outputs (n, k) as logits, whichever of the two the card says they are."""
+    """Return network outputs as logits (n, k), whatever the card says they are."""
     if card.output == "logits":
         return outputs
+    if card.output == "um":
+        # A Gaussian about the one number; at the card's temperature it gets its width.
+        return np.asarray(-0.5 * (outputs - card.scale.centres_um) ** 2)
     # An int8 softmax cannot tell 0 from anything below its step.
     return np.asarray(np.log(np.maximum(outputs.astype(np.float64), 1 / 512)))
 

@@ -107,9 +107,9 @@ class Network:
     def _sinks(self, card: ModelCard) -> tuple[_Sink, _Sink | None]:
         """Return where the answer comes out, and, if the card has it, what feeds the last layer."""
         tensors = self._interpreter.get_output_details()
-        classes = len(card.labels)
+        answers = card.answers
         if card.penultimate is None:
-            return _sink(_only(tensors, "output"), classes, "output"), None
+            return _sink(_only(tensors, "output"), answers, "output"), None
         named = _by_signature(self._interpreter)
         if len(tensors) != 2 or set(named) != {ANSWER, PENULTIMATE}:
             raise ModelError(
@@ -117,7 +117,7 @@ class Network:
                 f"{PENULTIMATE!r}: convert it again"
             )
         return (
-            _sink(named[ANSWER], classes, ANSWER),
+            _sink(named[ANSWER], answers, ANSWER),
             _sink(named[PENULTIMATE], card.penultimate, PENULTIMATE),
         )
 

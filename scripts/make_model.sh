@@ -10,4 +10,5 @@ edge-af-train render "$folder/data" --split validation --optics mixed --tiles 80
 edge-af-train fit "$folder/spectral-mobilenet" --epochs 10 --seed 1 \
     --data "$folder/data/train-mixed-1.csv" \
     --validation "$folder/data/validation-mixed-1.csv"
-edge-af-convert "$folder/spectral-mobilenet" -o edge_af/models/spectral-mobilenet.tflite
+edge-af-convert "$folder/spectral-mobilenet" -o edge_af/models/spectral-mobilenet.tflite \
+    --report "$folder/spectral-mobilenet/report.html"

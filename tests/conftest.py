@@ -10,32 +10,55 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from user_pictures import write_pictures
 
 from convert.pack import pack
 from edge_af.card import UNSEALED, Abstention, ModelCard, PixelInput
 from edge_af.files import write_atomically
 from edge_af.scale import PAPER41_LABELS, DefocusScale
 
-_MAKER = Path(__file__).with_name("make_tiny_models.py")
 
-
-@pytest.fixture(scope="session")
-def tiny_models(request: pytest.FixtureRequest) -> Path:
-    """The folder that make_tiny_models.py writes: NAME.tflite, and NAME.npz of what Keras says."""
+def _made(request: pytest.FixtureRequest, maker: Path, *more: str) -> Path:
+    """Return the folder that a script wrote to, once for each version of it and of Keras."""
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs TensorFlow to make a model: pip install -e '.[convert]'")
-    key = hashlib.sha256(_MAKER.read_bytes() + version("keras").encode()).hexdigest()[:12]
-    folder = request.config.cache.mkdir("tiny-models") / key
+    text = maker.read_bytes() + version("keras").encode() + "".join(more).encode()
+    key = hashlib.sha256(text).hexdigest()[:12]
+    folder = request.config.cache.mkdir(maker.stem) / key
     if not folder.exists():
         made = Path(tempfile.mkdtemp(dir=folder.parent))
-        command = [sys.executable, str(_MAKER), str(made)]
-        maker = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert maker.returncode == 0, maker.stderr
+        command = [sys.executable, str(maker), str(made), *more]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
         try:
             made.rename(folder)  # whole or not at all: another test process may be at it too
         except OSError:
             shutil.rmtree(made)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(request: pytest.FixtureRequest) -> Path:
+    """The folder that make_tiny_models.py writes: NAME.tflite, and NAME.npz of what Keras says."""
+    return _made(request, Path(__file__).with_name("make_tiny_models.py"))
+
+
+@pytest.fixture(scope="session")
+def keras_2_models(request: pytest.FixtureRequest) -> Path:
+    """Classifiers of the Keras 2 era, by make_user_models.py."""
+    return _made(request, Path(__file__).with_name("make_user_models.py"), "2")
+
+
+@pytest.fixture(scope="session")
+def keras_3_models(request: pytest.FixtureRequest) -> Path:
+    """Classifiers of Keras 3, by make_user_models.py."""
+    return _made(request, Path(__file__).with_name("make_user_models.py"), "3")
+
+
+@pytest.fixture(scope="session")
+def user_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of pictures that those classifiers know."""
+    return write_pictures(tmp_path_factory.mktemp("pictures") / "data")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from convert.draw import drawn_evenly
 from convert.proof import proof
-from convert.quantise import drawn_evenly
 from convert.run_folder import HeldOut, read_run
 from convert.thresholds import fit_abstention, fit_temperature
 from edge_af.abstention import ABSTAIN_SHARE
