@@ -27,7 +27,7 @@ def latency(
     """Time how long a model takes to look at one frame on this machine."""
     from rich.progress import Progress
 
-    from edge_af.bench import load, look_latency
+    from edge_af.bench.latency import load, look_latency
     from edge_af.cli.figures import print_json, reader_console
     from edge_af.cli.models import quiet_runtime
 

@@ -27,6 +27,12 @@ class Truth:
         return self._scene.mechanics.missed_steps
 
     @property
+    def content(self) -> float:
+        """How much there is in the field: standard deviation of its green transmission."""
+        specimen = self._scene.specimen
+        return specimen.area(0, 0, *specimen.shape_px).content
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing in the field to focus on."""
         return self._scene.specimen.empty

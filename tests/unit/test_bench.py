@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from edge_af.bench import Timing, load, look_latency, resident_mb
+from edge_af.bench.latency import Timing, load, look_latency, resident_mb
 from edge_af.errors import ModelError
 
 
