@@ -1,6 +1,7 @@
 """Look, move there once, look again; go back if that was no better."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def _look(
     here_um = desk.stage.position_um
     seen = _no_idea(here_um, scale, 0.0)
     seen.look(here_um, scale, distribution)
-    return _Look(here_um, desk.stage.slack_um, tenengrad(frame.pixels), seen)
+    return _Look(here_um, desk.stage.slack_um, frame, seen)
 
 
 def _near(looks: list[_Look], settings: FocusSettings) -> list[_Look]:
