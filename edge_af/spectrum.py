@@ -57,7 +57,7 @@ class PolarSpectrum:
         frequencies = min(math.ceil(edges[-1]), tile_px // 2 + 1)
         waves = _windowed_waves(tile_px, frequencies)
         self._across, self._down = waves[:, None, None].swapaxes(-1, -2), waves[None, :, None]
-        # Element k of the near half lies as far from one edge as that of the far half from the other.
+        # Element k of the one is as far from the tile's edge as that of the other.
         half = tile_px // 2
         self._near, self._far = slice(1, half + 1), slice(tile_px - 1, tile_px - 1 - half, -1)
         self._bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)

@@ -72,7 +72,9 @@ app.add_typer(_model, name="model")
 
 _bench = _group("Measure this machine.", "edge-af bench latency")
 _bench.command(epilog="Example: edge-af bench latency --threads 4 --runs 200")(latency)
-_bench.command("focus", epilog="Example: edge-af bench focus --fields 100 --workers 4 --plot")(bench_focus)
+_bench.command("focus", epilog="Example: edge-af bench focus --fields 100 --workers 4 --plot")(
+    bench_focus
+)
 app.add_typer(_bench, name="bench")
 
 

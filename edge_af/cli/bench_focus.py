@@ -33,9 +33,7 @@ def focus(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(
-            callback=within(1, 256, "processes"), help="Processes that share the fields."
-        ),
+        typer.Option(callback=within(1, 256, "processes"), help="Processes that share the fields."),
     ] = 1,
     model: Model = None,
     plot: Annotated[

@@ -32,7 +32,9 @@ def print_standings(console: Console, runs: Sequence[Run]) -> None:
     lines = standings(runs)
     fields = lines[0].fields if lines else 0
     console.print(Text(f"{fields} fields with something in them; medians", style="bold"))
-    console.print(_table(list(_COLUMNS), [[show(one) for show in _COLUMNS.values()] for one in lines]))
+    console.print(
+        _table(list(_COLUMNS), [[show(one) for show in _COLUMNS.values()] for one in lines])
+    )
     methods = [one.method for one in lines]
     for aspect, values in breakdown(runs).items():
         console.print()
@@ -79,9 +81,7 @@ def plots(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _plot(
-    title: str, x_label: str, series: dict[str, tuple[list[float], list[float]]]
-) -> str:
+def _plot(title: str, x_label: str, series: dict[str, tuple[list[float], list[float]]]) -> str:
     import plotext  # type: ignore[import-untyped]
 
     figure = plotext.figure

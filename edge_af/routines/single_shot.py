@@ -35,14 +35,19 @@ _AS_SHARP = 0.7
 of a thick specimen it is less than at the depths that hold its detail."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Look:
-    """A frame, where it was taken, and the belief that it alone gives."""
+    """One frame, where it was taken, and the belief that it alone gives."""
 
     position_um: float
     slack_um: float
-    sharpness: float
+    frame: Frame
     seen: Belief
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Measured when first asked for: the first move waits for none."""
+        return tenengrad(self.frame.pixels)
 
     @property
     def offset_um(self) -> float:

@@ -19,6 +19,7 @@ _POLL_S = 1 / 120
 _PATIENCE_S = 0.2
 """After the sweep: the last frames are still under way."""
 
+
 def jpeg_sweep(rig: Rig) -> Attempt:
     """Sweep upwards through the span, streaming, and go to where the JPEG was largest.
 

@@ -12,9 +12,9 @@ _ROUNDS = 2
 def mean_of_twenty(rig: Rig) -> Attempt:
     """Regress the defocus of 20 frames, move by their mean, and do both again.
 
-    As the Remoscope (czbiohub-sf/ulc-malaria-scope) does. Its network is for another microscope, so
-    ours takes its place, as a regression: the mean of the answer's distribution. What is measured is
-    the procedure.
+    As the Remoscope (czbiohub-sf/ulc-malaria-scope) does. Its network is for another microscope,
+    so ours takes its place, as a regression: the mean of the answer's distribution. What is
+    measured is the procedure.
     """
     start_um, scale = rig.stage.position_um, rig.observer.scale
     for _ in range(_ROUNDS):
