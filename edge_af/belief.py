@@ -47,13 +47,10 @@ class Belief:
         not being taken up: any such distance is as likely as another.
         """
         defocus_um = position_um - self.focus_um
-        likelihood = density_per_um(scale, distribution, defocus_um)
         if slack_um > 0:
-            count = max(2, round(slack_um / (2 * GRID_UM)))
-            gaps_um = (np.arange(count) + 0.5) * slack_um / count
-            likelihood = np.mean(
-                [density_per_um(scale, distribution, defocus_um + gap) for gap in gaps_um], axis=0
-            )
+            likelihood = _averaged_above(scale, distribution, defocus_um, slack_um)
+        else:
+            likelihood = density_per_um(scale, distribution, defocus_um)
         self._set(self.probability * likelihood)
 
     def spread(self, sigma_um: float) -> None:
@@ -104,3 +101,21 @@ def density_per_um(
     beyond = (defocus_um < scale.range.low_um) | (defocus_um > scale.range.high_um)
     density = np.where(beyond, _BEYOND * density, density)
     return np.asarray((1 - DOUBT) * density + DOUBT * even)
+
+
+def _averaged_above(
+    scale: DefocusScale,
+    distribution: NDArray[np.float64],
+    defocus_um: NDArray[np.float64],
+    reach_um: float,
+) -> NDArray[np.float64]:
+    """Return the mean density from each defocus to `reach_um` above it, by the integral's ends."""
+    ends_um = defocus_um.min(), defocus_um.max() + reach_um
+    fine_um = np.linspace(*ends_um, 2 + int((ends_um[1] - ends_um[0]) / GRID_UM))
+    density = density_per_um(scale, distribution, fine_um)
+    area = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
+    area *= fine_um[1] - fine_um[0]
+    upper, lower = (
+        np.interp(at_um, fine_um, area) for at_um in (defocus_um + reach_um, defocus_um)
+    )
+    return np.asarray((upper - lower) / reach_um)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from edge_af.cli.adapt import adapt
-from edge_af.cli.bench import latency
 from edge_af.cli.bench_focus import focus as bench_focus
+from edge_af.cli.bench_latency import latency
 from edge_af.cli.calibrate import calibrate
 from edge_af.cli.collect import collect
 from edge_af.cli.config import check, default

@@ -25,10 +25,12 @@ _COLUMNS: dict[str, Callable[[Standing], str]] = {
     "crashes": lambda one: str(one.crashes),
 }
 _WIDTH, _HEIGHT = 90, 22
+_TABLE_WIDTH = 120
 
 
 def print_standings(console: Console, runs: Sequence[Run]) -> None:
     """Print a line for each method, and below it success by what made a field hard."""
+    console.width = max(console.width, _TABLE_WIDTH)  # a pipe has none; cut figures say nothing
     lines = standings(runs)
     fields = lines[0].fields if lines else 0
     console.print(Text(f"{fields} fields with something in them; medians", style="bold"))
@@ -57,10 +59,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def plots(runs: Sequence[Run]) -> list[str]:
     """Return the plots as text, each method a letter; or how to get them."""
-    try:
-        import plotext  # noqa: F401
-    except ImportError:
-        return ["For plots: pip install 'plotext>=6,<7'"]
     full = [run for run in runs if run.field_class != FieldClass.EMPTY]
     methods = list(dict.fromkeys(run.method for run in full))
     errors, successes = {}, {}
@@ -75,10 +73,13 @@ def plots(runs: Sequence[Run]) -> list[str]:
             [float(band.split()[0]) for band in bands],
             [100 * share([run for run in mine if start_band(run) == band]) for band in bands],
         )
-    return [
-        _plot("error at the end, um (2: or more)", "log10 of the time in s", errors),
-        _plot("success, %", "start distance from, um", successes),
-    ]
+    try:
+        return [
+            _plot("error at the end, um (2: or more)", "log10 of the time in s", errors),
+            _plot("success, %", "start distance from, um", successes),
+        ]
+    except ImportError:
+        return ["For plots: pip install 'plotext>=6,<7'"]
 
 
 def _plot(title: str, x_label: str, series: dict[str, tuple[list[float], list[float]]]) -> str:
