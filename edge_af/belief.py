@@ -47,10 +47,10 @@ class Belief:
         not being taken up: any such distance is as likely as another.
         """
         defocus_um = position_um - self.focus_um
-        if slack_um > 0:
+        if slack_um > GRID_UM:
             likelihood = _averaged_above(scale, distribution, defocus_um, slack_um)
         else:
-            likelihood = density_per_um(scale, distribution, defocus_um)
+            likelihood = density_per_um(scale, distribution, defocus_um + slack_um / 2)
         self._set(self.probability * likelihood)
 
     def spread(self, sigma_um: float) -> None:
@@ -115,7 +115,5 @@ def _averaged_above(
     density = density_per_um(scale, distribution, fine_um)
     area = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
     area *= fine_um[1] - fine_um[0]
-    upper, lower = (
-        np.interp(at_um, fine_um, area) for at_um in (defocus_um + reach_um, defocus_um)
-    )
-    return np.asarray((upper - lower) / reach_um)
+    above = np.interp(defocus_um + reach_um, fine_um, area)
+    return np.asarray((above - np.interp(defocus_um, fine_um, area)) / reach_um)
