@@ -1,16 +1,18 @@
 """Fields of the virtual microscope to focus on, each drawn from a seed and its number."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from hw.guard import GuardedStage
-from hw.stage import Range
+from hw.stage import Range, StageDriver
 from hw.virtual.clock import SimulatedClock
 from hw.virtual.mechanics import MechanicsSettings
 from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
 from hw.virtual.specimen import Specimen
+from hw.virtual.stage import VirtualStage
 from hw.virtual.truth import Truth
 
 START_UM = 12.0
@@ -18,7 +20,7 @@ KIND_SHARE = {"tissue": 0.5, "smear": 0.3, "sparse": 0.2}
 BACKLASHES_UM = (0.5, 2.5, 5.0)
 DRIFTS_UM_PER_S = (0.0, 0.05, -0.05)
 
-_ROOM_UM = 60.0
+ROOM_UM = 60.0
 """Soft limits, to either side of where the stage starts."""
 
 _DENSE, _SPARSE = 0.05, 0.015
@@ -63,11 +65,23 @@ def draw_field(seed: int, number: int, *, empty: bool = False) -> Field:
 class Scope:
     """A microscope before a field, fresh: clock at 0, stage at the field's start."""
 
-    def __init__(self, field: Field, specimen: Specimen | None = None) -> None:
-        """`specimen` saves drawing the field's own once more."""
+    def __init__(
+        self,
+        field: Field,
+        specimen: Specimen | None = None,
+        stops: Range | None = None,
+        wrapped: Callable[[VirtualStage, SimulatedClock], StageDriver] = lambda stage, _: stage,
+    ) -> None:
+        """`specimen` saves drawing the field's own once more; `stops` are where the axis ends.
+
+        `wrapped` may put something between the motor and its guard.
+        """
         mechanics = MechanicsSettings(
             backlash_um=field.backlash_um, drift_um_per_s=field.drift_um_per_s
         )
+        if stops is not None:
+            places = {"low_stop_um": stops.low_um, "high_stop_um": stops.high_um}
+            mechanics = mechanics.model_copy(update=places)
         self.clock = SimulatedClock()
         self.microscope = VirtualMicroscope(
             self.clock,
@@ -80,8 +94,8 @@ class Scope:
         self.truth = Truth(self.microscope, self.clock)
         here_um = self.microscope.stage.position_um
         self.stage = GuardedStage(
-            self.microscope.stage,
-            soft_limits=Range(here_um - _ROOM_UM, here_um + _ROOM_UM),
+            wrapped(self.microscope.stage, self.clock),
+            soft_limits=Range(here_um - ROOM_UM, here_um + ROOM_UM),
             backlash_um=self.microscope.backlash_um,
             trusted=True,
         )
