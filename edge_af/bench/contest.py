@@ -1,7 +1,8 @@
 """Ours and the others on the same fields, from the same starts, with the same gears and clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from edge_af.bench.classic.brent import brent
 from edge_af.bench.classic.hill_climb import hill_climb
@@ -10,8 +11,10 @@ from edge_af.bench.classic.mean_of_twenty import mean_of_twenty
 from edge_af.bench.classic.rig import FocusMethod, Rig, WatchedStage
 from edge_af.bench.classic.two_frames import two_frame_difference
 from edge_af.bench.classic.z_stack import z_stack
-from edge_af.bench.fields import Field, FieldClass, Scope
+from edge_af.bench.fields import Field, FieldClass, Scope, draw_field
+from edge_af.bench.pool import spread
 from edge_af.classifier import Classifier
+from edge_af.model_file import ModelFile
 from edge_af.routines.focus import focus
 from edge_af.routines.ports import Attempt, Desk, View
 from edge_af.routines.track import Deed, Tracker
@@ -27,6 +30,9 @@ _TOLD_UM = 1.0
 """From this far off on, the side on which the focus lies matters."""
 
 _MOST_LOOKS = 20
+
+_EMPTY_SHARE = 10
+"""For so many fields with something in them, one more that is empty."""
 
 
 def single_shot(rig: Rig) -> Attempt:
@@ -97,6 +103,27 @@ class Run:
             return not self.found
         good = self.found and abs(self.error_um) <= GOOD_ENOUGH_UM
         return good and not (self.crashed or self.limit_hit)
+
+
+def drawn_fields(seed: int, count: int) -> list[Field]:
+    """Return `count` fields that hold something, and a tenth as many empty ones after them."""
+    full = [draw_field(seed, number) for number in range(count)]
+    empty = -(-count // _EMPTY_SHARE)
+    return full + [draw_field(seed, count + number, empty=True) for number in range(empty)]
+
+
+def contest(
+    fields: Sequence[Field], methods: Sequence[str], model: Path | None, workers: int
+) -> Iterator[list[Run]]:
+    """Yield the runs of each field as they are done, in any order; the model ships if None.
+
+    What comes out does not depend on `workers`.
+    """
+    return spread(_compete, [(field, methods) for field in fields], model, workers)
+
+
+def _compete(model: ModelFile, task: tuple[Field, Sequence[str]]) -> list[Run]:
+    return compete(*task, Classifier(model))
 
 
 def compete(field: Field, methods: Sequence[str], classifier: Classifier) -> list[Run]:

@@ -79,7 +79,7 @@ def _contest(
 ) -> list["Run"]:
     from rich.progress import Progress
 
-    from edge_af.bench.many import contest, drawn_fields
+    from edge_af.bench.contest import contest, drawn_fields
     from edge_af.cli.figures import reader_console
 
     drawn = drawn_fields(seed, fields)
