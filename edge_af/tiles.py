@@ -110,11 +110,11 @@ def contents(pixels: NDArray[np.uint8], tile_px: int) -> NDArray[np.float64]:
     samples = 3 * _BLOCK_PX
     totals = (sums.reshape(-1, samples) @ np.ones(samples, np.float32)).astype(np.float64)
     grey = (totals / (samples * _BLOCK_PX)).reshape(rows, blocks, columns, blocks).swapaxes(1, 2)
-    log = np.log(grey + 1)
+    log = np.log(np.ascontiguousarray(grey) + 1)
     log -= log.mean(axis=(2, 3), keepdims=True)
     ramp = np.linspace(-1, 1, blocks)
     ramp /= np.sqrt((ramp**2).sum() * blocks)
-    down, across = log.sum(axis=3) @ ramp, log.sum(axis=2) @ ramp
+    down, across = ((log.sum(axis=axis) * ramp).sum(axis=2) for axis in (3, 2))
     log -= down[..., None, None] * ramp[:, None] + across[..., None, None] * ramp
     held = np.asarray(log.std(axis=(2, 3)))
     if pixels.min() <= 1 or pixels.max() >= 254:
