@@ -93,12 +93,11 @@ def density_per_um(
     Straight lines between the bins' middles: the classes are a line cut up, and a step at each cut
     would put the answer on bin edges. Mixed with an even spread (DOUBT).
     """
-    bins_um = np.asarray(scale.bins_um)
-    order = np.argsort(scale.centres_um)
-    inside = distribution[order] / (bins_um[order, 1] - bins_um[order, 0])
+    order, ends = scale.ascending, scale.range
+    inside = (distribution / scale.widths_um)[order]
     density = np.interp(defocus_um, scale.centres_um[order], inside)
-    even = 1 / (scale.range.high_um - scale.range.low_um)
-    beyond = (defocus_um < scale.range.low_um) | (defocus_um > scale.range.high_um)
+    even = 1 / (ends.high_um - ends.low_um)
+    beyond = (defocus_um < ends.low_um) | (defocus_um > ends.high_um)
     density = np.where(beyond, _BEYOND * density, density)
     return np.asarray((1 - DOUBT) * density + DOUBT * even)
 
