@@ -11,6 +11,9 @@ from hw.guard import GuardedStage
 from hw.stage import Range
 
 
+_RUN_S = 0.04
+
+
 class SchedulingClock(Clock, Protocol):
     """A clock that does something when its time has come, also in the midst of a move."""
 
@@ -69,12 +72,12 @@ class WatchedStage:
     def crawl(self, target_um: float, speed_um_per_s: float) -> list[tuple[float, float]]:
         """Go up to `target_um` slower than the motor's own speed, which a motor board can do.
 
-        In runs of 10 ms or a step, whichever is more. Returns times in s and positions on the way.
+        In runs of 40 ms or a step, whichever is more. Returns times in s and positions on the way.
         """
         self._count(target_um)
         path = [(self._clock.now_s(), self.position_um)]
         start_s, start_um = path[0]
-        run_um = max(self.step_um, 0.04 * speed_um_per_s)
+        run_um = max(self.step_um, _RUN_S * speed_um_per_s)
         while self.position_um < target_um - self.step_um / 2:
             self._stage.move_to_um(min(self.position_um + run_um, target_um))
             path.append((self._clock.now_s(), self.position_um))
