@@ -24,9 +24,9 @@ def jpeg_sweep(rig: Rig) -> Attempt:
     """Sweep upwards through the span, streaming, and go to where the JPEG was largest.
 
     As OpenFlexure's fast autofocus: the size of a JPEG stands for sharpness; the second run down
-    and up makes the gears lie as they did in the sweep. Knight et al., Fast, high-precision
-    autofocus on a motorised microscope (J. Microscopy, 2021). The motor runs as slowly as the depth
-    of field asks, and the top is the middle of the peak, not its highest frame.
+    and up makes the gears lie as they did in the sweep. Knapper et al., Fast, high-precision
+    autofocus on a motorised microscope (J. Microscopy 285, 2022, 29). The motor runs as slowly as
+    the depth of field asks, and the top is the middle of the peak, not its highest frame.
     """
     start_um, span, stage = rig.stage.position_um, rig.span, rig.stage
     speed_um_per_s = _SPEED * rig.desk.settings.depth_of_field_um

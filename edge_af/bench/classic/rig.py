@@ -10,7 +10,6 @@ from hw.clock import Clock
 from hw.guard import GuardedStage
 from hw.stage import Range
 
-
 _RUN_S = 0.04
 
 

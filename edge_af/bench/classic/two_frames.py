@@ -29,9 +29,9 @@ _COARSE_UM = 12.0
 def two_frame_difference(rig: Rig) -> Attempt:
     """Compare the spectra of two frames, one above the other, for distance and side of the focus.
 
-    Both show the same specimen, so that their ratio is that of their blurs alone (Subbarao and
-    Surya, Depth from defocus, Int. J. Computer Vision 13, 1994, 271). Repeated from where it leads,
-    until near; there three frames and a parabola find the top.
+    Both show the same specimen, so that their ratio is that of their blurs alone (Pentland, A new
+    sense for depth of field, IEEE PAMI 9, 1987, 523). Repeated from where it leads, until near;
+    there three frames and a parabola find the top.
     """
     start_um, desk, stage = rig.stage.position_um, rig.desk, rig.stage
     depth_um = desk.settings.depth_of_field_um
