@@ -60,7 +60,10 @@ class PolarSpectrum:
         # Element k of the one is as far from the tile's edge as that of the other.
         half = tile_px // 2
         self._near, self._far = slice(1, half + 1), slice(tile_px - 1, tile_px - 1 - half, -1)
-        self._bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)
+        bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)
+        plane = frequencies**2
+        side, place = np.divmod(bins, plane)
+        self._bins = (3 * side + np.arange(3)[:, None]) * plane + place
         gain = PER_DEVIATION / np.reshape(std, (rings, 1, CHANNELS))
         offset = MIDDLE - np.reshape(mean, (rings, 1, CHANNELS)) * gain
         self._gain, self._offset = gain.astype(np.float32), offset.astype(np.float32)
@@ -79,7 +82,7 @@ class PolarSpectrum:
         log = self._log.take(tile.transpose(2, 0, 1))
         log -= log.reshape(3, -1).mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
         real, imaginary = self._transformed(log)
-        products = np.empty((CHANNELS, len(self._bins)), np.float32)
+        products = np.empty((CHANNELS, self._bins.shape[1]), np.float32)
         np.multiply(real, real, out=products[:3])
         products[:3] += imaginary * imaginary
         for pair, (a, b) in enumerate(PAIRS):
@@ -107,20 +110,25 @@ class PolarSpectrum:
         which does single precision in double.
         """
         near, far = self._near, self._far
-        by_row = np.stack((log[:, near] + log[:, far], log[:, near] - log[:, far]))
-        left, right = by_row[..., near], by_row[..., far]
+        by_row = _sum_and_difference(log[:, near], log[:, far])
         # Even and odd across, even and odd down, colour, row, column.
-        parts = np.stack((left + right, left - right))
-        waves = self._down @ (parts @ self._across)
-        (cos_cos, cos_sin), (sin_cos, sin_sin) = waves  # across, then down
-        # exp(-i(x + y)) = cos x cos y - sin x sin y - i (sin x cos y + cos x sin y), and y may be
-        # below zero.
-        real = np.stack((cos_cos - sin_sin, cos_cos + sin_sin), axis=1)
-        imaginary = np.stack((-cos_sin - sin_cos, cos_sin - sin_cos), axis=1)
-        return (
-            real.reshape(3, -1).take(self._bins, axis=1),
-            imaginary.reshape(3, -1).take(self._bins, axis=1),
-        )
+        parts = _sum_and_difference(by_row[..., near], by_row[..., far])
+        (cos_cos, cos_sin), (sin_cos, sin_sin) = self._down @ (parts @ self._across)
+        # exp(-i(x + y)) = cos x cos y - sin x sin y - i (sin x cos y + cos x sin y); with -y for y
+        # the second half of each array.
+        real = _sum_and_difference(cos_cos, -sin_sin)
+        imaginary = _sum_and_difference(-sin_cos, -cos_sin)
+        return real.reshape(-1).take(self._bins), imaginary.reshape(-1).take(self._bins)
+
+
+def _sum_and_difference(
+    one: NDArray[np.float32], other: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return both, stacked; `np.stack` would copy them once more."""
+    both = np.empty((2, *one.shape), np.float32)
+    np.add(one, other, out=both[0])
+    np.subtract(one, other, out=both[1])
+    return both
 
 
 def _windowed_waves(tile_px: int, frequencies: int) -> NDArray[np.float32]:
