@@ -81,6 +81,9 @@ class _Recording:
 
 
 def _jpeg_bytes(frame: Frame) -> int:
+    """Return the size of the green channel's JPEG: each colour has a focus of its own."""
     buffer = io.BytesIO()
-    Image.fromarray(frame.pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    Image.fromarray(np.ascontiguousarray(frame.pixels[:, :, 1])).save(
+        buffer, "JPEG", quality=_JPEG_QUALITY
+    )
     return buffer.tell()

@@ -78,6 +78,7 @@ class WatchedStage:
         start_s, start_um = path[0]
         run_um = max(self.step_um, _RUN_S * speed_um_per_s)
         while self.position_um < target_um - self.step_um / 2:
+            path.append((self._clock.now_s(), self.position_um))
             self._stage.move_to_um(min(self.position_um + run_um, target_um))
             path.append((self._clock.now_s(), self.position_um))
             self._clock.wait_until_s(start_s + (self.position_um - start_um) / speed_um_per_s)
