@@ -131,7 +131,7 @@ class _Bench:
         return note
 
     def recovers(self) -> tuple[bool, str]:
-        """Let the fault pass, connect again if that is off, and focus; tell whether that works."""
+        """Let the fault pass, and focus; tell whether that works, and if not why."""
         clock = self.scope.clock
         if self._window.ends_s < float("inf"):
             clock.wait_until_s(self._window.ends_s)
