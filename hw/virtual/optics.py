@@ -193,7 +193,7 @@ class OtfBank:
 
 @lru_cache(maxsize=1)
 def shared_bank(optics: Optics, shape_px: tuple[int, int]) -> OtfBank:
-    """Return a bank, the one before if it was for the same: microscopes before one field share it."""
+    """Return a bank, the latest one again if it was for the same: for one field they share it."""
     return OtfBank(optics, shape_px)
 
 

@@ -10,7 +10,6 @@ from hw.virtual.mechanics import Mechanics
 from hw.virtual.optics import OtfBank
 from hw.virtual.specimen import Specimen
 
-
 _IN_MOTION_UM = 0.2
 """To so much is the defocus of a picture taken in motion rounded: motion blurs more, and pictures
 that follow each other then share most of their OTFs."""
