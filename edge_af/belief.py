@@ -47,13 +47,10 @@ class Belief:
         not being taken up: any such distance is as likely as another.
         """
         defocus_um = position_um - self.focus_um
-        likelihood = density_per_um(scale, distribution, defocus_um)
-        if slack_um > 0:
-            count = max(2, round(slack_um / (2 * GRID_UM)))
-            gaps_um = (np.arange(count) + 0.5) * slack_um / count
-            likelihood = np.mean(
-                [density_per_um(scale, distribution, defocus_um + gap) for gap in gaps_um], axis=0
-            )
+        if slack_um > GRID_UM:
+            likelihood = _averaged_above(scale, distribution, defocus_um, slack_um)
+        else:
+            likelihood = density_per_um(scale, distribution, defocus_um + slack_um / 2)
         self._set(self.probability * likelihood)
 
     def spread(self, sigma_um: float) -> None:
@@ -96,11 +93,26 @@ def density_per_um(
     Straight lines between the bins' middles: the classes are a line cut up, and a step at each cut
     would put the answer on bin edges. Mixed with an even spread (DOUBT).
     """
-    bins_um = np.asarray(scale.bins_um)
-    order = np.argsort(scale.centres_um)
-    inside = distribution[order] / (bins_um[order, 1] - bins_um[order, 0])
+    order, ends = scale.ascending, scale.range
+    inside = (distribution / scale.widths_um)[order]
     density = np.interp(defocus_um, scale.centres_um[order], inside)
-    even = 1 / (scale.range.high_um - scale.range.low_um)
-    beyond = (defocus_um < scale.range.low_um) | (defocus_um > scale.range.high_um)
+    even = 1 / (ends.high_um - ends.low_um)
+    beyond = (defocus_um < ends.low_um) | (defocus_um > ends.high_um)
     density = np.where(beyond, _BEYOND * density, density)
     return np.asarray((1 - DOUBT) * density + DOUBT * even)
+
+
+def _averaged_above(
+    scale: DefocusScale,
+    distribution: NDArray[np.float64],
+    defocus_um: NDArray[np.float64],
+    reach_um: float,
+) -> NDArray[np.float64]:
+    """Return the mean density from each defocus to `reach_um` above it, by the integral's ends."""
+    ends_um = defocus_um.min(), defocus_um.max() + reach_um
+    fine_um = np.linspace(*ends_um, 2 + int((ends_um[1] - ends_um[0]) / GRID_UM))
+    density = density_per_um(scale, distribution, fine_um)
+    area = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
+    area *= fine_um[1] - fine_um[0]
+    above = np.interp(defocus_um + reach_um, fine_um, area)
+    return np.asarray((above - np.interp(defocus_um, fine_um, area)) / reach_um)

@@ -87,7 +87,7 @@ class DefocusScale:
         """Return the scale of one who counts defocus from `zero_um` of this one."""
         return type(self)(tuple((low - zero_um, high - zero_um) for low, high in self.bins_um))
 
-    @property
+    @cached_property
     def range(self) -> Range:
         """The interval of defocus that the bins cover, in um."""
         return Range(min(low for low, _ in self.bins_um), max(high for _, high in self.bins_um))
@@ -99,6 +99,16 @@ class DefocusScale:
         centres_um.flags.writeable = False
         return centres_um
 
+    @cached_property
+    def ascending(self) -> NDArray[np.intp]:
+        """The order that sorts the bins by defocus, (k,)."""
+        return np.argsort(self.centres_um)
+
+    @cached_property
+    def widths_um(self) -> NDArray[np.float64]:
+        """The width of each bin, float64 (k,), in um."""
+        return np.asarray(np.diff(self.bins_um, axis=1)[:, 0], np.float64)
+
     def index_of(self, defocus_um: float) -> int:
         """Return the index of the bin that holds `defocus_um`.
 
@@ -109,7 +119,7 @@ class DefocusScale:
             raise ScaleError("a defocus of NaN um has no class")
         side: Literal["left", "right"] = "left" if defocus_um > 0 else "right"
         place = int(np.searchsorted(self._inner_edges_um, defocus_um, side=side))
-        return int(self._ascending[place])
+        return int(self.ascending[place])
 
     def expected_um(self, probabilities: ArrayLike) -> NDArray[np.float64]:
         """Return the mean defocus, float64 (n,), in um, under `probabilities` (n, k).
@@ -123,10 +133,6 @@ class DefocusScale:
             )
         expected_um: NDArray[np.float64] = weights @ self.centres_um
         return expected_um
-
-    @cached_property
-    def _ascending(self) -> NDArray[np.intp]:
-        return np.argsort(self.centres_um)
 
     @cached_property
     def _inner_edges_um(self) -> NDArray[np.float64]:

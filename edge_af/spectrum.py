@@ -6,6 +6,7 @@ power and cross-spectra between colours are averaged over cells of a polar grid 
 periodogram: Daniell 1946). Orientation within a half plane suffices, the picture being real.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,11 +52,18 @@ class PolarSpectrum:
         """
         rings = len(ring_edges) - 1
         self.shape = (rings, sectors, CHANNELS)
-        window = np.hanning(tile_px + 1)[:-1]
-        taper = window[:, None] * window[None, :]
-        self._taper = (taper / np.sqrt((taper**2).sum())).astype(np.float32)
         self._log = np.log(np.arange(256, dtype=np.float32) + _DARK_LEVEL)
-        self._bins, self._starts, self._counts = _cells(tile_px, np.asarray(ring_edges), sectors)
+        edges = np.asarray(ring_edges)
+        frequencies = min(math.ceil(edges[-1]), tile_px // 2 + 1)
+        waves = _windowed_waves(tile_px, frequencies)
+        self._across, self._down = waves[:, None, None].swapaxes(-1, -2), waves[None, :, None]
+        # Element k of the one is as far from the tile's edge as that of the other.
+        half = tile_px // 2
+        self._near, self._far = slice(1, half + 1), slice(tile_px - 1, tile_px - 1 - half, -1)
+        bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)
+        plane = frequencies**2
+        side, place = np.divmod(bins, plane)
+        self._bins = (3 * side + np.arange(3)[:, None]) * plane + place
         gain = PER_DEVIATION / np.reshape(std, (rings, 1, CHANNELS))
         offset = MIDDLE - np.reshape(mean, (rings, 1, CHANNELS)) * gain
         self._gain, self._offset = gain.astype(np.float32), offset.astype(np.float32)
@@ -71,32 +79,82 @@ class PolarSpectrum:
 
     def raw(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return rings x sectors x CHANNELS, float32: ln(power), and coherence from -1 to 1."""
-        log = self._log[tile.transpose(2, 0, 1)]
-        log -= log.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-        log *= self._taper
-        spectrum = np.fft.rfft2(log).reshape(3, -1)[:, self._bins]
-        real = np.ascontiguousarray(spectrum.real, np.float32)
-        imaginary = np.ascontiguousarray(spectrum.imag, np.float32)
-        power = self._mean(real * real + imaginary * imaginary) + np.float32(1e-12)
-        features = np.empty((CHANNELS, len(self._starts)), np.float32)
+        log = self._log.take(tile.transpose(2, 0, 1))
+        log -= log.reshape(3, -1).mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
+        real, imaginary = self._transformed(log)
+        products = np.empty((CHANNELS, self._bins.shape[1]), np.float32)
+        np.multiply(real, real, out=products[:3])
+        products[:3] += imaginary * imaginary
+        for pair, (a, b) in enumerate(PAIRS):
+            np.multiply(real[a], real[b], out=products[3 + 2 * pair])
+            products[3 + 2 * pair] += imaginary[a] * imaginary[b]
+            np.multiply(imaginary[a], real[b], out=products[4 + 2 * pair])
+            products[4 + 2 * pair] -= real[a] * imaginary[b]
+        features = np.add.reduceat(products, self._starts, axis=1)
+        features /= self._counts
+        power = features[:3] + np.float32(1e-12)
         np.log(power, out=features[:3])
         first, second = [a for a, _ in PAIRS], [b for _, b in PAIRS]
         scale = 1 / np.sqrt(power[first] * power[second])
-        ra, rb, ia, ib = real[first], real[second], imaginary[first], imaginary[second]
-        features[3::2] = self._mean(ra * rb + ia * ib) * scale
-        features[IMAGINARY] = self._mean(ia * rb - ra * ib) * scale
+        features[3::2] *= scale
+        features[IMAGINARY] *= scale
         return np.ascontiguousarray(features.T).reshape(self.shape)
 
-    def _mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        sums = np.add.reduceat(values, self._starts, axis=1)
-        return np.asarray(sums / self._counts, np.float32)
+    def _transformed(
+        self, log: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the windowed transform of 3 x N x N at the bins: real and imaginary, 3 x bins.
+
+        By matrix products over the even and the odd part of the tile in each direction, a quarter
+        of the work of a whole one: on small tiles that is several times faster than numpy's FFT,
+        which does single precision in double.
+        """
+        near, far = self._near, self._far
+        by_row = _sum_and_difference(log[:, near], log[:, far])
+        # Even and odd across, even and odd down, colour, row, column.
+        parts = _sum_and_difference(by_row[..., near], by_row[..., far])
+        (cos_cos, cos_sin), (sin_cos, sin_sin) = self._down @ (parts @ self._across)
+        # exp(-i(x + y)) = cos x cos y - sin x sin y - i (sin x cos y + cos x sin y); with -y for y
+        # the second half of each array.
+        real = _sum_and_difference(cos_cos, -sin_sin)
+        imaginary = _sum_and_difference(-sin_cos, -cos_sin)
+        return real.reshape(-1).take(self._bins), imaginary.reshape(-1).take(self._bins)
+
+
+def _sum_and_difference(
+    one: NDArray[np.float32], other: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return both, stacked; `np.stack` would copy them once more."""
+    both = np.empty((2, *one.shape), np.float32)
+    np.add(one, other, out=both[0])
+    np.subtract(one, other, out=both[1])
+    return both
+
+
+def _windowed_waves(tile_px: int, frequencies: int) -> NDArray[np.float32]:
+    """Return cosines and sines under a Hann window of unit energy, for one half of a tile.
+
+    2 x frequencies x tile_px // 2. The window is zero at the tile's first pixel; where the tile is
+    even its middle one is its own mirror image, and counts half.
+    """
+    half = tile_px // 2
+    window = np.hanning(tile_px + 1)[:-1]
+    window /= np.sqrt((window**2).sum())
+    place = np.arange(1, half + 1)
+    weight = window[place]
+    if 2 * half == tile_px:
+        weight[-1] /= 2
+    phase = 2 * np.pi / tile_px * np.arange(frequencies)[:, None] * place
+    return np.stack((weight * np.cos(phase), weight * np.sin(phase))).astype(np.float32)
 
 
 def _cells(
-    tile_px: int, ring_edges: NDArray[np.float64], sectors: int
+    tile_px: int, ring_edges: NDArray[np.float64], sectors: int, frequencies: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """Sort the half-plane bins by polar cell: bin indices, each cell's start, each cell's count.
 
+    An index is that into an array 2 x `frequencies` x `frequencies`: fy from 0 up, then from 0
+    down; fy; fx.
     A cell that holds no bin, as some next to the centre do, borrows the bin nearest to its middle.
     """
     fy = np.fft.fftfreq(tile_px, 1 / tile_px)[:, None]
@@ -123,4 +181,7 @@ def _cells(
             groups.append(members)
     counts = np.array([len(group) for group in groups])
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    return np.concatenate(groups), starts, counts.astype(np.float32)
+    row, column = np.divmod(np.concatenate(groups), fx.size)
+    down = fy.ravel()[row]
+    bins = ((down < 0) * frequencies + np.abs(down)) * frequencies + column
+    return bins.astype(np.intp), starts, counts.astype(np.float32)

@@ -68,17 +68,16 @@ def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     if scale != 1:
         size = max(tile_px, round(width_px * scale)), max(tile_px, round(height_px * scale))
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-    rows, columns = (
-        range((extent - extent // tile_px * tile_px) // 2, extent - tile_px + 1, tile_px)
-        for extent in pixels.shape[:2]
-    )
+    rows, columns = (extent // tile_px for extent in pixels.shape[:2])
+    top, left = (extent % tile_px // 2 for extent in pixels.shape[:2])
+    held = contents(pixels[top : top + rows * tile_px, left : left + columns * tile_px], tile_px)
+    fullest = np.argsort(-held, axis=None, kind="stable")[:most]
     tiles = []
-    for top in rows:
-        for left in columns:
-            part = pixels[top : top + tile_px, left : left + tile_px]
-            tiles.append(Tile(part, (top, left), content(part)))
-    tiles.sort(key=lambda tile: tile.content, reverse=True)
-    return tiles[:most]
+    for row, column in zip(*np.unravel_index(fullest, held.shape), strict=True):
+        corner_px = top + int(row) * tile_px, left + int(column) * tile_px
+        part = pixels[corner_px[0] : corner_px[0] + tile_px, corner_px[1] : corner_px[1] + tile_px]
+        tiles.append(Tile(part, corner_px, float(held[row, column])))
+    return tiles
 
 
 def _scale(um_per_px: float, model_um_per_px: float) -> float:
@@ -88,23 +87,37 @@ def _scale(um_per_px: float, model_um_per_px: float) -> float:
 
 
 def content(tile: NDArray[np.uint8]) -> float:
-    """Return how much a tile holds, at any defocus: the contrast of 8 x 8 px block means.
+    """Return how much one tile, S x S x 3, holds: see `contents`."""
+    return float(contents(tile, len(tile))[0, 0])
 
-    The standard deviation of their log grey level, a sloping background taken out. Blur leaves
+
+def contents(pixels: NDArray[np.uint8], tile_px: int) -> NDArray[np.float64]:
+    """Return how much each tile of a picture holds, at any defocus: contrast of 8 x 8 px means.
+
+    `pixels` is a picture of m x n whole tiles, with 3 colours; the answer is m x n. It is the
+    standard deviation of the blocks' log grey level, a sloping background taken out. Blur leaves
     large structures and noise averages out in the blocks, so that a far defocused object still
     counts and clear glass does not. 0 where more than a fifth of the samples, colours counted
     apart, is black or white.
     """
-    extreme = (tile <= 1) | (tile >= 254)
-    if float(extreme.mean()) > _SATURATED_SHARE:
-        return 0.0
-    blocks = len(tile) // _BLOCK_PX
-    whole = tile[: blocks * _BLOCK_PX, : blocks * _BLOCK_PX]
-    grey = whole.reshape(blocks, _BLOCK_PX, blocks, _BLOCK_PX, 3).mean(axis=(1, 3, 4))
-    log = np.log(grey + 1)
-    log -= log.mean()
+    rows, columns = (extent // tile_px for extent in pixels.shape[:2])
+    blocks = tile_px // _BLOCK_PX
+    used_px = blocks * _BLOCK_PX
+    tiles = pixels.reshape(rows, tile_px, columns, tile_px, 3)
+    lines = tiles[:, :used_px, :, :used_px].reshape(rows, blocks, _BLOCK_PX, columns, used_px, 3)
+    # Whole numbers below 2^16, so neither these 16 bits nor single precision lose any of them.
+    sums = np.add.reduce(lines, axis=2, dtype=np.uint16).astype(np.float32)
+    samples = 3 * _BLOCK_PX
+    totals = (sums.reshape(-1, samples) @ np.ones(samples, np.float32)).astype(np.float64)
+    grey = (totals / (samples * _BLOCK_PX)).reshape(rows, blocks, columns, blocks).swapaxes(1, 2)
+    log = np.log(np.ascontiguousarray(grey) + 1)
+    log -= log.mean(axis=(2, 3), keepdims=True)
     ramp = np.linspace(-1, 1, blocks)
     ramp /= np.sqrt((ramp**2).sum() * blocks)
-    down, across = (log * ramp[:, None]).sum(), (log * ramp).sum()
-    log -= down * ramp[:, None] + across * ramp
-    return float(log.std())
+    down, across = ((log.sum(axis=axis) * ramp).sum(axis=2) for axis in (3, 2))
+    log -= down[..., None, None] * ramp[:, None] + across[..., None, None] * ramp
+    held = np.asarray(log.std(axis=(2, 3)))
+    if pixels.min() <= 1 or pixels.max() >= 254:
+        extreme = (tiles <= 1) | (tiles >= 254)
+        held[extreme.mean(axis=(1, 3, 4)) > _SATURATED_SHARE] = 0.0
+    return held

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from edge_af.cli.adapt import adapt
-from edge_af.cli.bench import latency
+from edge_af.cli.bench_faults import faults as bench_faults
+from edge_af.cli.bench_focus import focus as bench_focus
+from edge_af.cli.bench_latency import latency
 from edge_af.cli.calibrate import calibrate
 from edge_af.cli.collect import collect
 from edge_af.cli.config import check, default
@@ -71,6 +73,12 @@ app.add_typer(_model, name="model")
 
 _bench = _group("Measure this machine.", "edge-af bench latency")
 _bench.command(epilog="Example: edge-af bench latency --threads 4 --runs 200")(latency)
+_bench.command("focus", epilog="Example: edge-af bench focus --fields 100 --workers 4 --plot")(
+    bench_focus
+)
+_bench.command("faults", epilog="Example: edge-af bench faults --injections 100 --workers 4")(
+    bench_faults
+)
 app.add_typer(_bench, name="bench")
 
 

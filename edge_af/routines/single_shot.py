@@ -1,6 +1,7 @@
 """Look, move there once, look again; go back if that was no better."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,19 @@ _AS_SHARP = 0.7
 of a thick specimen it is less than at the depths that hold its detail."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Look:
-    """A frame, where it was taken, and the belief that it alone gives."""
+    """One frame, where it was taken, and the belief that it alone gives."""
 
     position_um: float
     slack_um: float
-    sharpness: float
+    frame: Frame
     seen: Belief
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Measured when first asked for: the first move waits for none."""
+        return tenengrad(self.frame.pixels)
 
     @property
     def offset_um(self) -> float:
@@ -109,7 +115,7 @@ def _look(
     here_um = desk.stage.position_um
     seen = _no_idea(here_um, scale, 0.0)
     seen.look(here_um, scale, distribution)
-    return _Look(here_um, desk.stage.slack_um, tenengrad(frame.pixels), seen)
+    return _Look(here_um, desk.stage.slack_um, frame, seen)
 
 
 def _near(looks: list[_Look], settings: FocusSettings) -> list[_Look]:

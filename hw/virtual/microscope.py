@@ -8,7 +8,7 @@ from hw.axis import AxisSettings
 from hw.clock import Clock
 from hw.virtual.camera import CameraTiming, VirtualCamera
 from hw.virtual.mechanics import Mechanics, MechanicsSettings
-from hw.virtual.optics import Optics, OtfBank
+from hw.virtual.optics import Optics, shared_bank
 from hw.virtual.procedural import draw_specimen
 from hw.virtual.scene import Scene
 from hw.virtual.sensor import Sensor, SensorSettings
@@ -64,7 +64,7 @@ class VirtualMicroscope:
         self.backlash_um = settings.mechanics.backlash_um
         self.scene = Scene(
             specimen=specimen,
-            bank=OtfBank(optics, specimen.shape_px),
+            bank=shared_bank(optics, specimen.shape_px),
             mechanics=mechanics,
             focus_um=at_start_um - defocus_um,
         )

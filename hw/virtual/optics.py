@@ -191,6 +191,12 @@ class OtfBank:
         return self._otf_at(colour, round(defocus_um / self.LATTICE_UM))
 
 
+@lru_cache(maxsize=1)
+def shared_bank(optics: Optics, shape_px: tuple[int, int]) -> OtfBank:
+    """Return a bank, the latest one again if it was for the same: for one field they share it."""
+    return OtfBank(optics, shape_px)
+
+
 def kernel_to_otf(small: NDArray[np.float32], shape_px: tuple[int, int]) -> NDArray[np.complex64]:
     """Return the rfft2 of a centred kernel laid into a frame of `shape_px`."""
     height_px, width_px = shape_px

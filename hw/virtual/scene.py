@@ -10,6 +10,10 @@ from hw.virtual.mechanics import Mechanics
 from hw.virtual.optics import OtfBank
 from hw.virtual.specimen import Specimen
 
+_IN_MOTION_UM = 0.2
+"""To so much is the defocus of a picture taken in motion rounded: motion blurs more, and pictures
+that follow each other then share most of their OTFs."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -25,5 +29,10 @@ class Scene:
         return self.mechanics.position_um(times_s) - self.focus_um
 
     def light(self, times_s: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Return the transmission (3 x H x W) averaged over `times_s`."""
-        return transmission(self.specimen, self.bank, self.defocus_um(times_s))
+        """Return the transmission (3 x H x W) averaged over `times_s`; several are in motion."""
+        defocus_um = self.defocus_um(times_s)
+        if len(defocus_um) > 1:
+            defocus_um = np.round(defocus_um / _IN_MOTION_UM) * _IN_MOTION_UM
+            if np.ptp(defocus_um) == 0:
+                defocus_um = defocus_um[:1]
+        return transmission(self.specimen, self.bank, defocus_um)

@@ -25,6 +25,8 @@ COMMAND = (sys.executable, "-c", "import sys; from edge_af.cli import main; sys.
 COMMANDS = (
     ["adapt"],
     ["bench"],
+    ["bench", "faults"],
+    ["bench", "focus"],
     ["bench", "latency"],
     ["calibrate"],
     ["collect"],
@@ -265,19 +267,54 @@ def test_model_show_prints_the_card(packed_model, capfd):
         assert said in shown
 
 
-def test_bench_latency_counts_its_runs(packed_model, capfd):
+def test_bench_latency_counts_its_runs(packed_model, tmp_path, capfd):
     arguments = ["bench", "latency", "--model", str(packed_model), "--runs", "3", "--warm-up", "1"]
     assert main([*arguments, "--threads", "2", "--json"]) == 0
     printed = capfd.readouterr()
     document = json.loads(printed.out)
     assert (document["runs"], document["threads"], document["tiles"]) == (3, 2, 12)
-    assert document["runtime"] == "ai-edge-litert"
-    for stage in ("preprocess_ms", "invoke_ms", "decode_ms", "total_ms"):
-        timing = document[stage]
-        assert 0 < timing["median"] <= timing["p95"] <= timing["p99"] <= timing["max"]
+    assert document["runtime"] == "litert"
+    stages = ("acquire", "tile", "transform", "invoke", "decode", "decide")
+    for name in (*stages, "total", "model", "bare_invoke"):
+        timing = document[f"{name}_ms"]
+        assert 0 < timing["p50"] <= timing["p95"] <= timing["p99"] <= timing["max"]
     assert printed.err == ""
+    old = tmp_path / "old.json"
+    old.write_text(printed.out)
+    assert main([*arguments, "--threads", "2", "--compare", str(old), "--plot"]) == 0
+    shown = capfd.readouterr().out
+    for said in ("transform", "was p50", "total of each look"):
+        assert said in shown
+
+
+def test_bench_focus_compares_methods_on_the_same_fields(capfd):
+    arguments = ["bench", "focus", "--fields", "1", "--method", "two_frame_difference"]
+    assert main([*arguments, "--method", "single_shot", "--json"]) == 0
+    printed = capfd.readouterr()
+    document = json.loads(printed.out)
+    assert [one["method"] for one in document["methods"]] == ["two_frame_difference", "single_shot"]
+    keys = "success median_error_um p95_error_um median_frames median_moves median_time_s"
+    for one in document["methods"]:
+        assert {*keys.split(), "false_direction", "limit_hits", "crashes"} <= one.keys()
+    starts = {(run["field"], run["start_um"]) for run in document["runs"]}
+    assert len(document["runs"]) == 4  # each method on one field and on an empty one
+    assert len(starts) == 2
+    assert printed.err == ""
+    assert main([*arguments, "--plot"]) == 0
+    shown = capfd.readouterr().out
+    for said in ("by field class", "by backlash", "success, %", "A two_frame_difference"):
+        assert said in shown
+
+
+def test_bench_faults_counts_its_injections(capfd):
+    arguments = ["bench", "faults", "--injections", "2", "--fault", "black frames"]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    (line,) = document["faults"]
+    assert (line["fault"], line["injections"], line["holds"]) == ("black frames", 2, True)
+    assert len(document["trials"]) == 2
     assert main(arguments) == 0
-    assert "preprocess" in capfd.readouterr().out
+    assert "wrongly trusted" in capfd.readouterr().out
 
 
 # --- mistakes
@@ -369,6 +406,8 @@ def test_bad_options_of_focus(stack, refused, arguments, named):
         (["bench", "latency", "--threads", "65"], "1 to 64 threads"),
         (["bench", "latency", "--runs", "0"], "1 to 1,000,000 runs"),
         (["bench", "latency", "--warm-up", "-1"], "0 to 10,000 runs"),
+        (["bench", "focus", "--fields", "0"], "1 to 100,000 fields"),
+        (["bench", "faults", "--workers", "0"], "1 to 256 processes"),
     ],
 )
 def test_bad_options(refused, arguments, named):

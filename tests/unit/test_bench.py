@@ -1,11 +1,19 @@
 """What `edge-af bench latency` says, against arithmetic and the kernel's other account."""
 
+import json
 import resource
 
 import pytest
 
-from edge_af.bench import Timing, load, look_latency, resident_mb
-from edge_af.errors import ModelError
+from edge_af.bench.engines import engine
+from edge_af.bench.latency import STAGES, Contender, measured, results
+from edge_af.bench.limit import CEILING_MODEL, macs
+from edge_af.bench.machine import health, machine, resident_mb
+from edge_af.bench.timing import Timing
+from edge_af.cli.bench_latency_view import old_contenders
+from edge_af.doctor.system import System
+from edge_af.errors import ModelError, UserError
+from edge_af.shipped import SHIPPED_MODEL
 
 
 def test_percentiles_are_those_of_the_samples_in_ms():
@@ -17,16 +25,32 @@ def test_one_sample_is_all_its_percentiles():
     assert Timing.of([0.002]) == Timing(2.0, 2.0, 2.0, 2.0)
 
 
-def test_a_look_is_timed_stage_by_stage(packed_model):
-    classifier, load_ms = load(packed_model, threads=1)
-    result = look_latency(classifier, range(9), warm_up=4)
-    assert load_ms > 0
-    assert (result.runs, result.frame_px) == (5, (480, 640))
-    assert result.tiles == 12  # the most that are taken; 300 tiles of 32 px lie in the frame
-    stages = (result.preprocess_ms, result.invoke_ms, result.decode_ms)
-    assert result.total_ms.max <= sum(stage.max for stage in stages) * (1 + 1e-9)
-    assert all(result.total_ms.median >= stage.median > 0 for stage in stages)
-    assert 0 < result.invoke_tile_ms.max <= result.invoke_ms.max
+def test_contenders_are_timed_stage_by_stage(packed_model):
+    contenders = [
+        Contender(packed_model, "litert", threads=1, tiles=3),
+        Contender(CEILING_MODEL, "litert", threads=1),
+    ]
+    measured(contenders, range(9), warm_up=4)
+    looks, bare = results(contenders)
+    assert len(contenders[0].totals_ms) == 5
+    assert tuple(looks.stages) == STAGES
+    assert looks.total_ms.max <= sum(stage.max for stage in looks.stages.values()) * (1 + 1e-9)
+    assert all(looks.total_ms.p50 >= stage.p50 > 0 for stage in looks.stages.values())
+    assert looks.load_ms > 0
+    assert looks.first_look_ms > 0
+    assert looks.model_ms.p50 > 0
+    # Without a card there is nothing to look with.
+    assert (bare.stages, bare.total_ms, bare.model_ms) == (None, None, None)
+    assert min(looks.ratio, bare.ratio) == 1
+    # It is the measure of the limit itself.
+    assert bare.macs == 32 * 32 * 256 * 256
+    assert 0 < bare.ceiling_share <= 1.5
+
+
+def test_multiplications_are_counted_layer_by_layer():
+    # Of a 1 x 1 convolution from 256 to 256 channels at 32 x 32 places.
+    assert macs(CEILING_MODEL) == 67_108_864
+    assert macs(SHIPPED_MODEL) > 1_000_000
 
 
 def test_resident_memory_is_what_the_kernel_says_elsewhere():
@@ -41,6 +65,38 @@ def test_resident_memory_is_read_in_kib(tmp_path):
     assert resident_mb(tmp_path / "absent") is None
 
 
-def test_a_missing_model_is_refused(tmp_path):
+def test_a_pi_says_how_warm_and_how_fast_it_is(tmp_path):
+    zone = tmp_path / "sys/class/thermal/thermal_zone0/temp"
+    cpu = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq"
+    zone.parent.mkdir(parents=True)
+    cpu.mkdir(parents=True)
+    zone.write_text("61200\n")
+    (cpu / "scaling_governor").write_text("ondemand\n")
+    (cpu / "scaling_cur_freq").write_text("1800000\n")
+    system = System(tmp_path)
+    assert machine(system).governor == "ondemand"
+    assert (health(system).temperature_c, health(system).clock_mhz) == (61.2, 1800)
+    nothing = health(System(tmp_path / "absent"))
+    assert (nothing.temperature_c, nothing.clock_mhz, nothing.throttled) == (None, None, None)
+
+
+def test_what_cannot_run_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such file"):
-        load(tmp_path / "absent.tflite", threads=1)
+        Contender(tmp_path / "absent.tflite", "litert", threads=1)
+    with pytest.raises(UserError, match="there are litert"):
+        engine(CEILING_MODEL, "tensorrt", 1)
+    with pytest.raises(UserError, match="not installed"):
+        engine(CEILING_MODEL, "tflite-runtime", 1)
+
+
+def test_an_earlier_run_is_read_back_or_refused(tmp_path):
+    path = tmp_path / "old.json"
+    one = {"model": "a", "runtime": "litert", "threads": 1}
+    path.write_text(json.dumps({"contenders": [one]}))
+    assert old_contenders(path) == {("a", "litert", 1): one}
+    for content in ("{", "[]", '{"contenders": [{}]}', '{"contenders": 3}'):
+        path.write_text(content)
+        with pytest.raises(UserError, match="not what `edge-af bench latency --json` prints"):
+            old_contenders(path)
+    with pytest.raises(UserError, match="no such file"):
+        old_contenders(tmp_path / "absent.json")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_af.errors import ModelError
-from edge_af.tiles import SAME_PITCH, content, cut, require_fit
+from edge_af.tiles import SAME_PITCH, content, contents, cut, require_fit
 from hw.camera import Frame
 
 MODEL_UM_PER_PX, TILE_PX = 0.35, 128
@@ -180,3 +180,19 @@ def test_too_small_a_frame_is_refused_with_both_numbers():
     small = frame_of(noise(shape=(100, 300)), 0.3)
     with pytest.raises(ModelError, match=r"300 x 100 px at 0\.3 um/px.*128 px at 0\.35 um/px"):
         cut(small, MODEL_UM_PER_PX, TILE_PX, most=1)
+
+
+def test_all_tiles_of_a_picture_hold_what_each_holds_alone():
+    pixels = np.random.default_rng(5).integers(60, 200, (2 * 20, 3 * 20, 3)).astype(np.uint8)
+    pixels[:20, 20:40] = 255  # one tile is white
+    held = contents(pixels, 20)  # of each only 16 px, two blocks of 8, count
+    for row in range(2):
+        for column in range(3):
+            tile = pixels[20 * row :, 20 * column :][:20, :20].astype(float)
+            blocks = [
+                [tile[8 * i : 8 * i + 8, 8 * j : 8 * j + 8].mean() for j in (0, 1)] for i in (0, 1)
+            ]
+            # A plane through the logs of 2 x 2 blocks leaves their twist alone.
+            (a, b), (c, d) = np.log(np.array(blocks) + 1)
+            expected = 0.0 if (row, column) == (0, 1) else abs(a - b - c + d) / 4
+            assert held[row, column] == pytest.approx(expected, abs=1e-12)
