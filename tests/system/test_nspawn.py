@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from machine import Machine, machine, require_containers
 
-pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module", params=["trixie", "bookworm"])
+@pytest.fixture(
+    scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.slow)]
+)
 def debian(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:

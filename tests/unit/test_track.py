@@ -1,6 +1,7 @@
 """Holding the focus, with an observer that knows the hidden truth, errs, or lies."""
 
 import tracemalloc
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +25,7 @@ class Watch:
     """A tracking run on a rig: each look a command of its own, as the instrument does it."""
 
     def __init__(self, rig, tells=lambda defocus_um: defocus_um, sigma_um=0.15, **settings):
-        self.settings = TrackSettings(**{"every_s": 5.0, **settings})
+        self.settings = TrackSettings(**{"every_s": 5.0, "check_every_s": 0.0, **settings})
         self.rig, self.tracker = rig, Tracker(self.settings)
         self.observer = Oracle(rig, tells, sigma_um)
         self.paths_um = []
@@ -213,29 +214,33 @@ class Seasoned:
             return Sight(None, Abstained.UNCERTAIN, 0)
         seen_um = float(self._world.defocus_um(middle_s)) + visit.bias_um
         said_um = seen_um + self._rng.normal(0, 0.1 + 0.03 * abs(seen_um))
-        return Sight(gaussian(self.scale, said_um, 0.3 + 0.03 * abs(seen_um)), None, 1)
+        seen = gaussian(self.scale, said_um, 0.3 + 0.03 * abs(seen_um))
+        return Sight(seen, None, 1, even_um=said_um)
 
 
-def day(hours, observer=None, frame_px=(192, 192)):
-    """Track for so long; returns defocus_um each second in fields with something in them."""
-    rig = LivingRig(hours, frame_px=frame_px)
-    watch = Watch(rig)
+def day(hours, observer=None, frame_px=(192, 192), seed=1):
+    """Track for so long; returns defocus_um of each second in fields with something in them.
+
+    Of every second: those in which it looks for the focus, or moves, count as well.
+    """
+    rig = LivingRig(hours, seed, frame_px)
+    watch = Watch(rig, check_every_s=TrackSettings().check_every_s)
     watch.observer = observer or Seasoned(rig.world)
     off_um, deeds, memory = [], [], []
+
+    def note(time_s):
+        if not rig.world.visit(time_s).empty:
+            off_um.append(float(rig.world.defocus_um(time_s)))
+
+    # The first look finds the focus: nobody has focused before.
+    for time_s in np.arange(10.0, hours * 3600):
+        rig.clock.at(time_s, partial(note, time_s))
     with rig.guard, rig.camera:
         while rig.clock.now_s() < hours * 3600:
             began_s = rig.clock.now_s()
             tracked = watch.look()
             deeds.append(tracked.deed)
-            due_s = began_s + tracked.next_look_s(watch.settings)
-            seconds = np.arange(rig.clock.now_s(), due_s)
-            visits = [rig.world.visit(s) for s in seconds]
-            off_um += [
-                float(rig.world.defocus_um(s))
-                for s, visit in zip(seconds, visits, strict=True)
-                if not visit.empty
-            ]
-            rig.clock.wait_until_s(due_s)
+            rig.clock.wait_until_s(began_s + tracked.next_look_s(watch.settings))
             if tracemalloc.is_tracing() and len(deeds) % 500 == 0:
                 memory.append(held_bytes())
     assert rig.world.mechanics.crashes == 0
