@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from pydantic import BaseModel, ConfigDict
 
 from edge_af.classifier import Classifier
 from edge_af.errors import EdgeAfError
@@ -68,9 +69,10 @@ class BusyError(EdgeAfError):
     """Another command is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class FocusResult:
+class FocusResult(BaseModel):
     """What a focus command did. Positions are counted stage positions; `reason` may be empty."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     outcome: Outcome
     method: Method
