@@ -63,7 +63,11 @@ def judged(found: Throttling) -> Finding:
         return ok("power", said)
     if UNDER_VOLTAGE in found.now:
         return fail("power", said, _BETTER_SUPPLY)
-    cure = _BETTER_SUPPLY if UNDER_VOLTAGE in found.before else "cool the processor: heat sink, fan, air"
+    cure = (
+        _BETTER_SUPPLY
+        if UNDER_VOLTAGE in found.before
+        else "cool the processor: heat sink, fan, air"
+    )
     return warn("power", said, cure)
 
 

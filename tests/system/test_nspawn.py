@@ -11,9 +11,7 @@ import pytest
 from machine import Machine, machine, require_containers
 
 
-@pytest.fixture(
-    scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.slow)])
 def debian(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
