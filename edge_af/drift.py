@@ -29,6 +29,9 @@ _STRANGE = 2.0
 """A look this many standard deviations off counts less, by as much as it is further off; a second
 one after it, off the same way, says that the focus is elsewhere."""
 
+_MOVED = 3.0
+"""In standard deviations: so far off, a witness says more of a move than of a drift."""
+
 _SEEN = np.array([1.0, 0.0, 1.0])
 """What a look shows of place, speed and bias."""
 
@@ -105,8 +108,13 @@ class DriftFilter:
         return not moved
 
     def found(self, now_s: float, focus_um: float, sigma_um: float) -> None:
-        """Take in that the focus is at `focus_um`, by a witness that has not the looks' bias."""
+        """Take in that the focus is at `focus_um`, by a witness that has not the looks' bias.
+
+        Far from where it was believed, it has not drifted there: something has moved.
+        """
         self._age(now_s)
+        if abs(focus_um - self.focus_um) > _MOVED * math.hypot(self.sigma_um, sigma_um):
+            self.displaced()
         self._take(_FOUND, focus_um - self.focus_um, sigma_um**2)
 
     def beyond(self, here_um: float, reach_um: float) -> float:

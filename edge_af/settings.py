@@ -81,7 +81,7 @@ class TrackSettings(BaseModel):
     dead_band_um: float = Field(0.05, gt=0, le=50)
     """Nothing is corrected that may be nearer to focus than this. With what it takes to be sure,
     corrections begin at about twice as much."""
-    certainty: float = Field(0.7, ge=0.5, lt=1)
+    certainty: float = Field(0.8, ge=0.5, lt=1)
     """How sure it must be that the focus lies beyond the dead band before it corrects."""
     rest_s: float = Field(5.0, ge=0, le=3600)
     """Least time between two corrections."""

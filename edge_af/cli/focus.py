@@ -13,7 +13,6 @@ from edge_af.cli.remote import TokenFile, Where, microscope_if_any
 from edge_af.errors import UserError
 
 if TYPE_CHECKING:
-    from edge_af.client import Microscope
     from edge_af.demo import FieldResult
     from edge_af.instrument import FocusResult
     from edge_af.kept_sweep import KeptSweep

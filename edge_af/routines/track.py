@@ -252,7 +252,8 @@ class Tracker:
         stage, focus = desk.stage, self._focus
         if stage.slack_um > 0:
             return self._moved(desk, stage.reachable.clip(about_um), Deed.CORRECTED, now_s)
-        defocus_um = stage.position_um - focus.focus_um
+        here_um = stage.position_um
+        defocus_um = here_um - focus.focus_um
         self._checked_s, self._check_s = now_s, now_s + self._settings.check_every_s
         if path_um(desk, about_um) > _CHECK_SHARE * self.budget_um(now_s):
             reason = "too little is left of path_um_per_h for a check by sharpness"
@@ -262,7 +263,7 @@ class Tracker:
             focus.found(now_s, sharpest_um, _HILL * desk.settings.depth_of_field_um)
         self._settling = _SETTLING_LOOKS
         reason = "" if sharpest_um is not None else "sharpness has no peak where the model sees it"
-        back_um = about_um if sharpest_um is None else focus.focus_um
+        back_um = here_um if sharpest_um is None else focus.focus_um
         stage.move_to_um(stage.reachable.clip(back_um))
         return Tracked(Deed.CHECKED, defocus_um, reason, soon=True)
 

@@ -66,7 +66,7 @@ def test_calibration_by_command_line_asks_for_each_field(tmp_path: Path, cli, mo
         assert found["step_um"]["value"] == pytest.approx(0.1, rel=0.1)
         assert microscope.status().calibrated
 
-        def had_enough(number: int) -> None:
+        def had_enough(_: int) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("edge_af.cli.calibrate._ask_for_next_field", had_enough)

@@ -187,6 +187,62 @@ def test_after_other_commands_it_begins_anew():
     assert abs(rig.truth.defocus_um) < 0.5
 
 
+def test_what_the_model_has_wrong_of_a_specimen_is_learnt_from_sharpness():
+    rig = still(0.0, play_um=0.0)
+    watch = Watch(rig, lambda defocus_um: defocus_um + 0.6, sigma_um=0.2, check_every_s=600)
+    deeds = watch.looks(40)
+    assert deeds.count(Deed.CHECKED) == 1
+    assert abs(rig.truth.defocus_um) < 0.3
+    without = still(0.0, play_um=0.0)
+    Watch(without, lambda defocus_um: defocus_um + 0.6, sigma_um=0.2).looks(40)
+    assert abs(without.truth.defocus_um) > 0.4
+
+
+def test_it_checks_again_after_a_while_and_with_another_specimen():
+    rig = still(0.0)
+    watch = Watch(rig, check_every_s=300)
+    assert watch.looks(50).count(Deed.CHECKED) == 1
+    assert watch.looks(60).count(Deed.CHECKED) == 1
+    object.__setattr__(rig.scene, "focus_um", rig.scene.focus_um + 8.0)
+    deeds = watch.looks(20)
+    assert deeds.index(Deed.REFOCUSED) < deeds.index(Deed.CHECKED)
+
+
+def test_a_check_that_would_take_too_much_of_the_path_is_left_out():
+    rig = still(0.0)
+    watch = Watch(rig, check_every_s=600, path_um_per_h=30.0)
+    with rig.guard, rig.camera:
+        tracked = watch.look()
+    assert tracked.reason == "too little is left of path_um_per_h for a check by sharpness"
+    assert rig.moved_um == 0
+
+
+def test_where_the_model_is_blind_sharpness_holds_the_focus():
+    steady = {"drift_um_per_s": 0.01, "drift_decay_s": 1e6, "backlash_um": 0.0}
+    rig = Rig(seed=3, kind="smear", defocus_um=0.5, **steady)
+    watch = Watch(rig, lambda _: Abstained.UNCERTAIN, check_every_s=600)
+    deeds = watch.looks(120)
+    assert deeds.count(Deed.CHECKED) > 5
+    assert Deed.REFOCUSED not in deeds
+    assert abs(rig.truth.defocus_um) < 0.6  # it would be 6 um by now
+
+
+def test_where_the_model_is_blind_another_specimen_is_found_by_a_sweep():
+    rig = still(0.0)
+    watch = Watch(rig, lambda _: Abstained.UNCERTAIN, check_every_s=600)
+    watch.looks(20)
+    object.__setattr__(rig.scene, "focus_um", rig.scene.focus_um + 8.0)
+    assert Deed.REFOCUSED in watch.looks(30)
+    assert abs(rig.truth.defocus_um) < 0.5
+
+
+def test_an_empty_field_is_left_alone():
+    rig = still(3.0)
+    watch = Watch(rig, lambda _: Abstained.EMPTY, check_every_s=600)
+    assert set(watch.looks(200)) == {Deed.BLIND}
+    assert rig.moved_um == 0
+
+
 def test_bad_settings_are_refused():
     with pytest.raises(ValidationError, match=r"jump_um = 0.2 must be above dead_band_um = 0.3"):
         TrackSettings(jump_um=0.2, dead_band_um=0.3)
