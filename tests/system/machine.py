@@ -150,7 +150,7 @@ class Machine:
             env=known | environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,  # to install takes minutes where much else goes on
             check=False,
         )
 
