@@ -17,7 +17,8 @@ from edge_af.routines.collect import Collection, Report, StackPlan, collect
 from edge_af.routines.focus import focus
 from edge_af.routines.ports import Desk, Method, Observer, Outcome, View
 from edge_af.routines.sweep import Keeper
-from edge_af.routines.track import Tracked, Tracker
+from edge_af.routines.track import Tracker
+from edge_af.routines.tracked import Tracked
 from edge_af.settings import FocusSettings
 from edge_af.tiles import require_fit
 from hw.camera import Camera

@@ -2,8 +2,7 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.single_shot import single_shot
 from edge_af.routines.sweep import sweep
+from edge_af.routines.tracked import Deed, Tracked
 from edge_af.scale import DefocusScale
 from edge_af.settings import TrackSettings
 from hw.stage import LimitError, Range
@@ -49,42 +49,9 @@ _CHECK_SHARE = 0.5
 _JUMPS = 2
 """So many looks in a row must see a jump: a hand that passes, or a knock, is over by the next."""
 
-_SOON_S = 1.0
-
 _SHOT_REST_S = 10.0
 _SHOT_REST_MOST_S = 600.0
 """Time between single shots: doubled each time that one did not bring the focus back for good."""
-
-
-class Deed(StrEnum):
-    """What one look came to."""
-
-    HELD = "held"
-    CORRECTED = "corrected"
-    CHECKED = "checked"
-    """It went to where the picture is sharpest, to learn what the model reads there."""
-    REFOCUSED = "refocused"
-    BLIND = "blind"
-    """The model abstained; the position is held."""
-    HINDERED = "hindered"
-    """It should have moved and could not; `reason` says why. The position is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """What one look saw and did. `defocus_um` is as believed before the deed, None while blind.
-
-    `soon` says that the next look should not wait as long as usual.
-    """
-
-    deed: Deed
-    defocus_um: float | None = None
-    reason: str = ""
-    soon: bool = False
-
-    def next_look_s(self, settings: TrackSettings) -> float:
-        """Return the time to the next look."""
-        return min(settings.every_s, _SOON_S) if self.soon else settings.every_s
 
 
 class Tracker:
@@ -135,8 +102,9 @@ class Tracker:
         A frame that means nothing to the model holds the position. Surely beyond the dead band, the
         stage goes to where the focus is believed; beyond `jump_um`, twice in a row, a single shot
         does, which verifies. With a new specimen, and now and then, it checks by sharpness what
-        the model reads in focus. It never sweeps. Raises HardwareError as camera and stage do; a
-        move that a limit forbids is no error but a hindrance.
+        the model reads in focus; where the model can read nothing of what is there, sharpness alone
+        must do, and a sweep where that has no peak nearby. Raises HardwareError as camera and
+        stage do; a move that a limit forbids is no error but a hindrance.
         """
         sight = observer.look(desk.view.frame())
         if sight.distribution is None or sight.even_um is None:
@@ -199,7 +167,10 @@ class Tracker:
         self._rest_shots(now_s)
         left_um = _CHECK_SHARE * self.budget_um(now_s)
         settings = desk.settings.within_budget(left_um, desk.stage.overshoot_um)
-        attempt = sweep(replace(desk, settings=settings))
+        try:
+            attempt = sweep(replace(desk, settings=settings))
+        except LimitError as error:
+            return Tracked(Deed.HINDERED, reason=str(error))
         if not attempt.found:
             return Tracked(Deed.HINDERED, reason=f"the model abstained; sweep: {attempt.reason}")
         self._focus.found(now_s, desk.stage.position_um, _HILL * settings.depth_of_field_um)
@@ -258,8 +229,12 @@ class Tracker:
         if path_um(desk, about_um) > _CHECK_SHARE * self.budget_um(now_s):
             reason = "too little is left of path_um_per_h for a check by sharpness"
             return Tracked(Deed.HELD, defocus_um, reason)
-        sharpest_um = hill_um(desk, about_um)
+        try:
+            sharpest_um = hill_um(desk, about_um)
+        except LimitError as error:
+            return Tracked(Deed.HINDERED, defocus_um, str(error))
         if sharpest_um is not None:
+            self._shot_rest_s = _SHOT_REST_S
             focus.found(now_s, sharpest_um, _HILL * desk.settings.depth_of_field_um)
         self._settling = _SETTLING_LOOKS
         reason = "" if sharpest_um is not None else "sharpness has no peak where the model sees it"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from edge_af.instrument import State
-from edge_af.routines.track import Deed, Tracked
+from edge_af.routines.tracked import Deed, Tracked
 from edge_af.service.condition import Condition
 from edge_af.service.machine import Machine
 from edge_af.service.picture import Gallery

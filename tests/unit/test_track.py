@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from edge_af.classifier import Abstained, Classifier, Sight
 from edge_af.routines.ports import Desk, View
-from edge_af.routines.track import Deed, Tracker
+from edge_af.routines.track import Tracker
+from edge_af.routines.tracked import Deed
 from edge_af.scale import DefocusScale
 from edge_af.settings import FocusSettings, TrackSettings
 from edge_af.shipped import read_model
