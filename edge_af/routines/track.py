@@ -165,6 +165,10 @@ class Tracker:
         if now_s < self._shot_again_s:
             return Tracked(Deed.BLIND, reason="the model abstained, and there is no peak nearby")
         self._rest_shots(now_s)
+        return self._searched(desk, now_s, "the model abstained")
+
+    def _searched(self, desk: Desk, now_s: float, why: str) -> Tracked:
+        """Sweep, as far as half of the path that is left allows."""
         left_um = _CHECK_SHARE * self.budget_um(now_s)
         settings = desk.settings.within_budget(left_um, desk.stage.overshoot_um)
         try:
@@ -172,9 +176,9 @@ class Tracker:
         except LimitError as error:
             return Tracked(Deed.HINDERED, reason=str(error))
         if not attempt.found:
-            return Tracked(Deed.HINDERED, reason=f"the model abstained; sweep: {attempt.reason}")
+            return Tracked(Deed.HINDERED, reason=f"{why}; sweep: {attempt.reason}")
         self._focus.found(now_s, desk.stage.position_um, _HILL * settings.depth_of_field_um)
-        return Tracked(Deed.REFOCUSED, reason="the model abstained; a sweep found it", soon=True)
+        return Tracked(Deed.REFOCUSED, reason=f"{why}; a sweep found it", soon=True)
 
     def _rest_shots(self, now_s: float) -> None:
         self._shot_again_s = now_s + self._shot_rest_s
@@ -270,7 +274,7 @@ class Tracker:
         except LimitError as error:
             return Tracked(Deed.HINDERED, defocus_um, str(error))
         if not attempt.found:
-            return Tracked(Deed.HINDERED, defocus_um, attempt.reason)
+            return self._searched(desk, now_s, attempt.reason)
         return Tracked(Deed.REFOCUSED, defocus_um, soon=True)
 
 
