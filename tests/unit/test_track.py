@@ -339,7 +339,7 @@ def test_eight_hours_of_drift_shaking_and_changing_specimens():
 
 @pytest.mark.slow
 @pytest.mark.xfail(
-    reason="90 to 99 % of the time: fields that the model cannot read, or misreads, cost the rest",
+    reason="83 to 97 % of the time: fields that the model cannot read, or misreads, cost the rest",
     strict=False,
 )
 def test_eight_hours_with_the_model_that_ships():
