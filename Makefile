@@ -34,7 +34,7 @@ uninstall: ## remove the service; settings and state stay, unless PURGE=1
 	@scripts/install.sh --uninstall
 
 clean: ## remove environments, caches and builds; runs/ stays
-	rm -rf .venv .venv-tf212 $(DEV) build dist *.egg-info
+	rm -rf .venv .venv-tf212 $(DEV) .machines build dist *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -57,12 +57,18 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one frame says. `distribution` is float64 (k,) in output order, None if abstained."""
+    """What one frame says. `distribution` is float64 (k,) in output order, None if abstained.
+
+    `even_um` is the mean of what each tile expects. As a place it is less sure than `distribution`,
+    but follows small changes evenly: a product of several answers stays in the middle of a class
+    until another one is likelier. None if abstained.
+    """
 
     distribution: NDArray[np.float64] | None
     abstained: Abstained | None
     tiles_used: int
     witnesses: tuple[Witness, ...] = ()
+    even_um: float | None = None
 
 
 class Classifier:
@@ -113,9 +119,11 @@ class Classifier:
         if certain[leading].mean() < _SOUND_SHARE:
             return Sight(None, Abstained.UNCERTAIN, 0, witnesses)
         answers = answers[certain]
-        if not agree(self.scale.expected_um(answers)):
+        expected_um = self.scale.expected_um(answers)
+        if not agree(expected_um):
             return Sight(None, Abstained.UNFAMILIAR, len(answers), witnesses)
-        return Sight(fuse(answers), None, len(answers), witnesses)
+        even_um = float(expected_um.mean())
+        return Sight(fuse(answers), None, len(answers), witnesses, even_um)
 
     def features(self, tiles: list[Tile]) -> NDArray[np.uint8]:
         """Return the network's input for each tile, uint8 (n, ...)."""

@@ -214,12 +214,12 @@ class Microscope:
         self._line.close()
 
     def wait(self, id: str, timeout_s: float) -> Job:
-        """Return a job when it has ended, or as it is when the time is over."""
+        """Return a job when it has ended or waits for a person, or as it is after the time."""
         until_s = time.monotonic() + timeout_s
         while True:
             left_s = max(0.0, until_s - time.monotonic())
             job = self._line.ask(Job, "GET", f"jobs/{id}", timeout_s=min(left_s, _ONE_WAIT_S))
-            if job.ended or left_s == 0.0:
+            if job.ended or job.state == "waiting" or left_s == 0.0:
                 return job
 
     def _run(self, command: str, body: object, timeout_s: float) -> Job:

@@ -13,7 +13,7 @@ from hw.picamera import Picamera
 from hw.sangaboard import Sangaboard
 from hw.stage import Range, StageDriver
 from hw.step_dir import StepDirSettings, step_dir
-from hw.virtual.microscope import VirtualMicroscope
+from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
 from hw.virtual.stage import VirtualStage
 
 
@@ -50,7 +50,12 @@ class Workshop:
     def _microscope(self, table: VirtualTable, clock: Clock) -> VirtualMicroscope:
         key = (table.seed, table.defocus_um)
         if key not in self._microscopes:
-            made = VirtualMicroscope(clock, table.seed, defocus_um=table.defocus_um)
+            made = VirtualMicroscope(
+                clock,
+                table.seed,
+                defocus_um=table.defocus_um,
+                settings=MicroscopeSettings(lean=True),
+            )
             self._microscopes[key] = made
         return self._microscopes[key]
 

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+
+from pydantic import BaseModel, ConfigDict
 
 from edge_af.classifier import Classifier
 from edge_af.errors import EdgeAfError
@@ -16,7 +17,8 @@ from edge_af.routines.collect import Collection, Report, StackPlan, collect
 from edge_af.routines.focus import focus
 from edge_af.routines.ports import Desk, Method, Observer, Outcome, View
 from edge_af.routines.sweep import Keeper
-from edge_af.routines.track import Tracked, Tracker
+from edge_af.routines.track import Tracker
+from edge_af.routines.tracked import Tracked
 from edge_af.settings import FocusSettings
 from edge_af.tiles import require_fit
 from hw.camera import Camera
@@ -68,9 +70,10 @@ class BusyError(EdgeAfError):
     """Another command is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class FocusResult:
+class FocusResult(BaseModel):
     """What a focus command did. Positions are counted stage positions; `reason` may be empty."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     outcome: Outcome
     method: Method

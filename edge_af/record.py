@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 from zlib import crc32
@@ -17,7 +16,8 @@ from edge_af.versions import tool_versions
 from hw.camera import Camera, Frame
 from hw.clock import Clock
 from hw.errors import HardwareError
-from hw.stage import HomingStage, Range, StageDriver, can_home
+from hw.forwarded import ForwardedStage
+from hw.stage import HomingStage, StageDriver, can_home
 
 
 def record_to(path: Path) -> RecordingWriter:
@@ -35,7 +35,7 @@ def run_focus(instrument: Instrument, log: Log | None, keeper: Keeper | None = N
     except (Exception, KeyboardInterrupt) as error:
         log.add({"kind": "end", "error": _told(error)})
         raise
-    log.add({"kind": "end", "result": asdict(result)})
+    log.add({"kind": "end", "result": result.model_dump()})
     return result
 
 
@@ -93,42 +93,18 @@ class RecordingCamera:
         self._camera.__exit__(*error)
 
 
-class RecordingStage:
+class RecordingStage(ForwardedStage):
     """A stage driver whose moves are kept, with where each ended."""
 
     def __init__(self, driver: StageDriver, log: Log) -> None:
-        self._driver = driver
+        super().__init__(driver)
         self._log = log
-
-    @property
-    def step_um(self) -> float:
-        """Smallest move, in um."""
-        return self._driver.step_um
-
-    @property
-    def travel(self) -> Range:
-        """Positions that the mechanics can reach."""
-        return self._driver.travel
-
-    @property
-    def position_um(self) -> float:
-        """Position counted from the steps actually sent, in um."""
-        return self._driver.position_um
-
-    @property
-    def settled_at_s(self) -> float:
-        """When the stage is, or was, at rest after its last step, settling included."""
-        return self._driver.settled_at_s
 
     def move_to_um(self, target_um: float) -> None:
         """Move the stage, or raise what it raises."""
         self._logged(
             {"kind": "move", "target_um": target_um}, lambda: self._driver.move_to_um(target_um)
         )
-
-    def stop(self) -> None:
-        """Stop the stage."""
-        self._driver.stop()
 
     def take_doubt(self) -> str | None:
         """Return the driver's doubt."""
@@ -152,14 +128,11 @@ class RecordingStage:
             return {}  # of a stage that has just failed
 
     def __enter__(self) -> Self:
-        self._driver.__enter__()
+        super().__enter__()
         ends = self.travel
         event = {"kind": "stage", "step_um": self.step_um, "travel": [ends.low_um, ends.high_um]}
         self._log.add(event | self._place())
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._driver.__exit__(*error)
 
 
 class RecordingHomingStage(RecordingStage):

@@ -12,6 +12,7 @@ from types import FrameType
 
 from edge_af.config import read_config
 from edge_af.errors import EdgeAfError
+from edge_af.heap import give_back_freed_memory
 from edge_af.journal import Journal
 from edge_af.mqtt_settings import MqttSettings
 from edge_af.sd_notify import Notifier, watchdog_period_s
@@ -33,6 +34,7 @@ def serve(path: Path) -> None:
     Then the motor is stopped; the second one ends the process at once. SIGHUP reads the settings
     again. Raises UserError.
     """
+    give_back_freed_memory()
     with _signals() as told, ExitStack() as service:
         config = read_config(path)
         systemd = Notifier()

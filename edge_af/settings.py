@@ -88,6 +88,10 @@ class TrackSettings(BaseModel):
     jump_um: float = Field(2.0, gt=0, le=1000)
     """From here on it is no drift but another specimen: a single shot takes the place of a
     correction."""
+    check_every_s: float = Field(600.0, ge=0, le=1e6)
+    """Time from one check by sharpness to the next. A new specimen gets one too, and one that the
+    model cannot read gets one whenever its focus may have drifted. A check takes a second, and goes
+    2.5 depths of field to either side. 0: never; the model is then taken at its word."""
     path_um_per_h: float = Field(1500.0, gt=0, le=1e6)
     """Path that the motor may travel in any one hour, overshoots against the backlash included."""
 

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import tifffile
-
 from edge_af.errors import EdgeAfError, UserError
 from edge_af.ome_xml import Kept, ome_xml
 from hw.camera import Frame
@@ -105,6 +103,8 @@ class StackWriter:
         try:
             file = self._open.enter_context(self._part.open("x+b"))
             self._open.callback(self._close_tiff)
+            import tifffile  # not before: the service has it in memory from then on
+
             self._tiff = tifffile.TiffWriter(file, bigtiff=needed > _CLASSIC_BYTES)
         except OSError as error:
             raise self._failed(error) from error
@@ -129,6 +129,8 @@ class StackWriter:
         try:
             self._tiff.close()
             self._open.close()
+            import tifffile
+
             tifffile.tiffcomment(self._part, text)
             with self._part.open("rb") as file:
                 os.fsync(file.fileno())

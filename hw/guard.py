@@ -82,7 +82,7 @@ class GuardedStage:
 
         The point where the stage stands, if there is no such room.
         """
-        return path.reachable(self._limits(), self._overshoot_um, self.position_um)
+        return path.reachable(self._limits(), self.overshoot_um, self.position_um)
 
     @property
     def position_um(self) -> float:
@@ -98,6 +98,11 @@ class GuardedStage:
     def slack_um(self) -> float:
         """Upper bound of the gap that a run upwards must take up before the axis follows."""
         return self._slack_um
+
+    @property
+    def overshoot_um(self) -> float:
+        """How far below its target a move from above goes, to arrive upwards."""
+        return path.overshoot_um(self._backlash_um, self.step_um)
 
     @property
     def moves(self) -> int:
@@ -241,10 +246,6 @@ class GuardedStage:
                 "command to move on"
             )
 
-    @property
-    def _overshoot_um(self) -> float:
-        return path.overshoot_um(self._backlash_um, self.step_um)
-
     def _checked_path_um(self, target_um: float) -> list[float]:
         here_um = self.position_um
         waypoints_um = path.waypoints_um(
@@ -252,7 +253,7 @@ class GuardedStage:
             target_um,
             step_um=self.step_um,
             slack_um=self._slack_um,
-            overshoot_um=self._overshoot_um,
+            overshoot_um=self.overshoot_um,
             reachable=self.reachable,
         )
         path.check_limits(waypoints_um, self._limits())

@@ -2,10 +2,11 @@
 
 from typing import Self
 
-from hw.stage import HomingStage, Range, StageDriver, can_home
+from hw.forwarded import ForwardedStage
+from hw.stage import HomingStage, StageDriver, can_home
 
 
-class ResumedStage:
+class ResumedStage(ForwardedStage):
     """A driver with its count shifted by a constant, so that it begins at `at_um`.
 
     Only where the driver begins at 0, as those do that count by themselves: a board that has kept
@@ -15,52 +16,26 @@ class ResumedStage:
 
     def __init__(self, driver: StageDriver, at_um: float) -> None:
         """Wrap a driver that has not been entered; a place out of its travel is not taken."""
-        self._driver = driver
+        super().__init__(driver)
         steps = round(at_um / driver.step_um)
         self._from_um = steps * driver.step_um if driver.travel.contains(at_um) else 0.0
         self._shift_um: float | None = None
 
     @property
-    def step_um(self) -> float:
-        """Smallest move, in um."""
-        return self._driver.step_um
-
-    @property
-    def travel(self) -> Range:
-        """Positions that the mechanics can reach."""
-        return self._driver.travel
-
-    @property
     def position_um(self) -> float:
         """Position counted from the steps actually sent, in um."""
-        return self._driver.position_um + (self._shift_um or 0.0)
-
-    @property
-    def settled_at_s(self) -> float:
-        """When the stage is, or was, at rest after its last step, settling included."""
-        return self._driver.settled_at_s
+        return super().position_um + (self._shift_um or 0.0)
 
     def move_to_um(self, target_um: float) -> None:
         """Move as the driver does, and raise what it raises."""
         self._driver.move_to_um(target_um - (self._shift_um or 0.0))
 
-    def stop(self) -> None:
-        """Stop the driver."""
-        self._driver.stop()
-
-    def take_doubt(self) -> str | None:
-        """Return the driver's doubt."""
-        return self._driver.take_doubt()
-
     def __enter__(self) -> Self:
-        self._driver.__enter__()
+        super().__enter__()
         if self._shift_um is None:
             begins_anew = abs(self._driver.position_um) < self._driver.step_um / 2
             self._shift_um = self._from_um if begins_anew else 0.0
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._driver.__exit__(*error)
 
 
 class ResumedHomingStage(ResumedStage):

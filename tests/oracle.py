@@ -95,7 +95,7 @@ class Oracle:
         said = self._tells(float(self._rig.scene.defocus_um(middle_s)))
         if isinstance(said, Abstained):
             return Sight(None, said, 0)
-        return Sight(gaussian(self.scale, said, self._sigma_um), None, 1)
+        return Sight(gaussian(self.scale, said, self._sigma_um), None, 1, even_um=said)
 
 
 def gaussian(scale: DefocusScale, mean_um: float, sigma_um: float):

@@ -1,5 +1,6 @@
 """`edge-af calibrate`."""
 
+import math
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_af.cli.options import ConfigFile, Json, Model, NoModel, within
+from edge_af.cli.remote import TokenFile, Where, microscope_if_any
+from edge_af.errors import UserError
 
 if TYPE_CHECKING:
     from edge_af.calibrating import Axis, Calibrated
+    from edge_af.client import Microscope
     from edge_af.instrument import Instrument
 
 
@@ -31,12 +35,15 @@ def calibrate(
     ] = 3,
     model: Model = None,
     no_model: NoModel = False,
+    service: Where = None,
+    token_file: TokenFile = None,
     as_json: Json = False,
 ) -> int:
     """Find out direction, um per step, backlash, settle time and focus offset of the stage.
 
     The slide should be a thin one with plenty of detail, such as a blood smear, focused by hand to
-    within 10 um. Without a model only backlash and settle time can be measured. Exit code 1: it
+    within 10 um. Without a model only backlash and settle time can be measured. The service does it
+    where one listens; with --config, --model or --no-model it is always done here. Exit code 1: it
     could not be measured.
     """
     from edge_af.cli.calibrate_view import as_document, show
@@ -44,6 +51,12 @@ def calibrate(
     from edge_af.cli.models import chosen_model
     from edge_af.demo_calibrate import TOLD, VirtualBench, calibrate_virtual
 
+    own = virtual or config or model or no_model
+    if service is not None and own:
+        raise UserError("a service has its own settings: give --service, or options of your own")
+    if not own and (scope := microscope_if_any(service, token_file)) is not None:
+        with scope:
+            return _by_service(scope, fields, as_json)
     if virtual:
         bench = VirtualBench(chosen_model(model, no_model), seed)
         console = reader_console(stderr=True, quiet=not sys.stderr.isatty())
@@ -56,6 +69,31 @@ def calibrate(
         print_json(as_document(calibrated, hidden))
     else:
         show(reader_console(), calibrated, told, hidden)
+    return 0
+
+
+def _by_service(scope: "Microscope", fields: int, as_json: bool) -> int:
+    from edge_af.calibration import Calibration
+    from edge_af.cli.calibrate_view import show_found
+    from edge_af.cli.figures import print_json, reader_console
+    from edge_af.client_line import CommandError
+
+    job = scope.calibrate(fields)
+    try:
+        while (job := scope.wait(job.id, math.inf)).state == "waiting":
+            assert job.progress is not None  # it says what for
+            _ask_for_next_field(job.progress.done)
+            scope.proceed(job.id)
+    except BaseException:  # whoever is asked for the next field may have had enough
+        scope.cancel(job.id)
+        raise
+    if job.state != "done":
+        raise CommandError(job)
+    found = Calibration.model_validate(job.result)
+    if as_json:
+        print_json({"calibration": found.model_dump(mode="json")})
+    else:
+        show_found(reader_console(), found, None)
     return 0
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_af.calibrating import Axis, Calibrated
-from edge_af.calibration import Measured
+from edge_af.calibration import Calibration, Measured
 from edge_af.routines.calibrate import Findings
 
 if TYPE_CHECKING:
@@ -36,29 +36,42 @@ def show(console: Console, calibrated: Calibrated, told: Axis, truth: "Hidden | 
 
     `told` is what the axis was configured as.
     """
-    console.print(_table(calibrated, told, truth))
-    for note in _notes(calibrated):
+    show_found(console, calibrated.calibration, told, truth)
+    thick = sum(findings.thick for _, findings in calibrated.fields)
+    if thick:
+        note = (
+            f"{thick} of {len(calibrated.fields)} fields hold a thick specimen, which makes um "
+            "per step less certain: a thin one, such as a blood smear, is better."
+        )
         console.print(Text(note), soft_wrap=True)
     console.print(Text.from_ansi(_plot(calibrated.fields[0][1], console.width)), soft_wrap=True)
 
 
-def _table(calibrated: Calibrated, told: Axis, truth: "Hidden | None") -> Table:
-    found = calibrated.calibration
+def show_found(
+    console: Console, found: Calibration, told: Axis | None, truth: "Hidden | None" = None
+) -> None:
+    """Print the table and what limits it; without `told` not what the axis was configured as."""
+    console.print(_table(found, told, truth))
+    for note in _notes(found):
+        console.print(Text(note), soft_wrap=True)
+
+
+def _table(found: Calibration, told: Axis | None, truth: "Hidden | None") -> Table:
     true: dict[str, float] = {} if truth is None else asdict(truth)
-    if truth is not None and found.step_um is None:
+    if truth is not None and told is not None and found.step_um is None:
         true["backlash_um"] *= told.step_um / truth.step_um  # in um as configured, like the other
-    table = Table("", "configured", "measured", "±", *(["true"] if true else []))
+    before = ["configured"] if told else []
+    table = Table("", *before, "measured", "±", *(["true"] if true else []))
 
     def row(name: str, unit: str, configured: str, key: str, value: Measured | None) -> None:
         cells = [f"{value.value:.4g}", f"{value.uncertainty:.2g}"] if value else ["-", ""]
         truly = [f"{true[key]:.4g}" if key in true else ""] if true else []
-        table.add_row(f"{name}, {unit}", configured, *cells, *truly)
+        table.add_row(f"{name}, {unit}", *([configured] if told else []), *cells, *truly)
 
     direction = _NOT_BY_SHARPNESS if found.reversed is None else _yes(found.reversed)
-    table.add_row(
-        "reversed", _yes(told.reversed), direction, "", *([_yes(truth.reversed)] if truth else [])
-    )
-    row("step", "um", f"{told.step_um:.4g}", "step_um", found.step_um)
+    truly = [_yes(truth.reversed)] if truth else []
+    table.add_row("reversed", *([_yes(told.reversed)] if told else []), direction, "", *truly)
+    row("step", "um", f"{told.step_um:.4g}" if told else "", "step_um", found.step_um)
     row("backlash", "um", "", "backlash_um", found.backlash_um)
     row("settle time", "s", "", "settle_s", found.settle_s)
     row("focus offset", "um", "", "focus_offset_um", found.focus_offset_um)
@@ -69,8 +82,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _notes(calibrated: Calibrated) -> list[str]:
-    found = calibrated.calibration
+def _notes(found: Calibration) -> list[str]:
     notes = [
         "The settle time is when the picture stops changing; frames cannot tell it finer than "
         "their own distance in time."
@@ -79,12 +91,6 @@ def _notes(calibrated: Calibrated) -> list[str]:
         notes.append(
             "By sharpness alone, direction and um per step cannot be measured: they stay as "
             "configured, and the backlash is in um as configured."
-        )
-    thick = sum(findings.thick for _, findings in calibrated.fields)
-    if thick:
-        notes.append(
-            f"{thick} of {len(calibrated.fields)} fields hold a thick specimen, which makes um "
-            "per step less certain: a thin one, such as a blood smear, is better."
         )
     return notes
 

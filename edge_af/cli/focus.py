@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_af.cli.options import ConfigFile, Json, Model, NoModel, UmPerPx, within
-from edge_af.cli.remote import TokenFile, Where
+from edge_af.cli.remote import TokenFile, Where, microscope_if_any
 from edge_af.errors import UserError
 
 if TYPE_CHECKING:
-    from edge_af.client import Microscope
     from edge_af.demo import FieldResult
     from edge_af.instrument import FocusResult
     from edge_af.kept_sweep import KeptSweep
@@ -75,7 +74,11 @@ def focus(
     own = config or replay or model or no_model or record or keep_sweep
     if service is not None and own:
         raise UserError("a service has its own settings: give --service, or options for a focus")
-    if not own and start_um is None and (scope := _service(service, token_file)) is not None:
+    if (
+        not own
+        and start_um is None
+        and (scope := microscope_if_any(service, token_file)) is not None
+    ):
         with scope:
             result, title = scope.focus(), "focus"
     elif replay is None:
@@ -94,24 +97,6 @@ def focus(
         print_figures(reader_console(), title, shown)
     keep.say_what_failed()
     return 0 if result.outcome == Outcome.FOCUSED else 1
-
-
-def _service(where: str | None, token_file: Path | None) -> "Microscope | None":
-    """Return the service to focus by; None if there is none and none was named."""
-    if where is None:
-        from edge_af.server.settings import sockets_to_try
-
-        if not any(path.exists() for path in sockets_to_try()):
-            return None  # as on most days: no need to load what talks to one
-    from edge_af.cli.remote import microscope
-    from edge_af.client_line import NoServiceError
-
-    try:
-        return microscope(where, token_file)
-    except NoServiceError:
-        if where is None:
-            return None
-        raise
 
 
 def _figures(result: "FieldResult | FocusResult | FocusAnswer") -> dict[str, Any]:

@@ -31,6 +31,23 @@ def microscope(where: str | None, token_file: Path | None) -> "Microscope":
     return connect(where, _token(token_file))
 
 
+def microscope_if_any(where: str | None, token_file: Path | None) -> "Microscope | None":
+    """Return the microscope whose service listens; None if there is none and none was named."""
+    if where is None:
+        from edge_af.server.settings import sockets_to_try
+
+        if not any(path.exists() for path in sockets_to_try()):
+            return None  # as on most days: no need to load what talks to one
+    from edge_af.client_line import NoServiceError
+
+    try:
+        return microscope(where, token_file)
+    except NoServiceError:
+        if where is None:
+            return None
+        raise
+
+
 def _token(path: Path | None) -> str | None:
     if path is None:
         return None

@@ -9,12 +9,9 @@ from pathlib import Path
 
 from edge_af.doctor.finding import Finding, fail, ok, warn
 from edge_af.doctor.system import System
+from edge_af.doctor.throttling import UNDER_VOLTAGE, Throttling, throttling
 from hw.clock import WallClock
 
-_FLAGS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-"""Bits 0 to 3 of what `vcgencmd get_throttled` says of now; 16 to 19 are the same since boot
-(raspberrypi.com/documentation/computers/os.html#get_throttled)."""
-_SINCE_BOOT_BIT = 16
 _BETTER_SUPPLY = "use the supply made for this Pi, and a short, thick cable; power the motor apart"
 
 _HOT_C = 80.0
@@ -38,7 +35,7 @@ def power(system: System) -> Iterator[Finding]:
         return
     done = system.run("vcgencmd", "get_throttled")
     if done is not None and done.returncode == 0:
-        yield _judged_flags(int(done.stdout.strip().removeprefix("throttled="), 16))
+        yield judged(throttling(done.stdout))
         return
     alarm = _supply_alarm(system)
     if alarm is None:
@@ -54,21 +51,24 @@ def power(system: System) -> Iterator[Finding]:
         yield ok("power", "no under-voltage now; without vcgencmd more cannot be told")
 
 
-def _judged_flags(bits: int) -> Finding:
-    now = [name for bit, name in enumerate(_FLAGS) if bits >> bit & 1]
-    before = [name for bit, name in enumerate(_FLAGS) if bits >> (bit + _SINCE_BOOT_BIT) & 1]
+def judged(found: Throttling) -> Finding:
+    """Return what to make of what the firmware says."""
     parts = []
-    if now:
-        parts.append(f"now: {', '.join(now)}")
-    if before:
-        parts.append(f"since boot: {', '.join(before)}")
-    found = f"{'; '.join(parts) or 'never throttled since boot'} ({bits:#x})"
+    if found.now:
+        parts.append(f"now: {', '.join(found.now)}")
+    if found.before:
+        parts.append(f"since boot: {', '.join(found.before)}")
+    said = f"{'; '.join(parts) or 'never throttled since boot'} ({found.bits:#x})"
     if not parts:
-        return ok("power", found)
-    if _FLAGS[0] in now:
-        return fail("power", found, _BETTER_SUPPLY)
-    cure = _BETTER_SUPPLY if _FLAGS[0] in before else "cool the processor: heat sink, fan, air"
-    return warn("power", found, cure)
+        return ok("power", said)
+    if UNDER_VOLTAGE in found.now:
+        return fail("power", said, _BETTER_SUPPLY)
+    cure = (
+        _BETTER_SUPPLY
+        if UNDER_VOLTAGE in found.before
+        else "cool the processor: heat sink, fan, air"
+    )
+    return warn("power", said, cure)
 
 
 def _supply_alarm(system: System) -> bool | None:

@@ -22,6 +22,11 @@ class FocusStage(Stage, Protocol):
         ...
 
     @property
+    def overshoot_um(self) -> float:
+        """How far below its target a move from above goes, to arrive upwards."""
+        ...
+
+    @property
     def reachable(self) -> Range:
         """Targets that any move may ask for."""
         ...

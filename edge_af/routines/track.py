@@ -2,62 +2,56 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.belief import Belief
+from edge_af.classifier import Abstained, Sight
 from edge_af.drift import DriftFilter
+from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.single_shot import single_shot
+from edge_af.routines.sweep import sweep
+from edge_af.routines.tracked import Deed, Tracked
 from edge_af.scale import DefocusScale
 from edge_af.settings import TrackSettings
 from hw.stage import LimitError, Range
 
 _HOUR_S = 3600.0
 
-_LEAST_SIGMA_UM = 0.2
-"""No look is taken to be better: frames of one field err alike."""
+_FRAME_SHARE = 0.75
+_LEAST_SIGMA_UM = 0.1
+"""How much of a look's spread differs from frame to frame, and no look is taken to be better. Most
+of it they have in common."""
+
+_BIAS = 0.25
+_HILL = 0.2
+"""In depths of field, 1 sigma: how far off the model is for one specimen, before anything is known
+of it, and how well sharpness tells where the focus is."""
+
+_SETTLING_LOOKS = 5
+"""So many looks follow a check soon, to learn what the model reads there before it drifts."""
+
+_BLIND_LOOKS = 3
+"""After so many in a row the specimen may be another."""
+
+_UNSURE = 0.3
+"""In depths of field, 1 sigma: known no better than this, the focus is looked for by sharpness."""
+
+_CHECK_REST_S = 30.0
+"""Least time between two checks."""
+
+_CHECK_SHARE = 0.5
+"""The most that one check may take of the path that is left."""
 
 _JUMPS = 2
 """So many looks in a row must see a jump: a hand that passes, or a knock, is over by the next."""
 
-_SOON_S = 1.0
-
 _SHOT_REST_S = 10.0
 _SHOT_REST_MOST_S = 600.0
 """Time between single shots: doubled each time that one did not bring the focus back for good."""
-
-
-class Deed(StrEnum):
-    """What one look came to."""
-
-    HELD = "held"
-    CORRECTED = "corrected"
-    REFOCUSED = "refocused"
-    BLIND = "blind"
-    """The model abstained; the position is held."""
-    HINDERED = "hindered"
-    """It should have moved and could not; `reason` says why. The position is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """What one look saw and did. `defocus_um` is as believed before the deed, None while blind.
-
-    `soon` says that the next look should not wait as long as usual.
-    """
-
-    deed: Deed
-    defocus_um: float | None = None
-    reason: str = ""
-    soon: bool = False
-
-    def next_look_s(self, settings: TrackSettings) -> float:
-        """Return the time to the next look."""
-        return min(settings.every_s, _SOON_S) if self.soon else settings.every_s
 
 
 class Tracker:
@@ -72,6 +66,10 @@ class Tracker:
         self._focus = DriftFilter()
         """Of where the count should stand for focus, with the gears as they lie."""
         self._slack_um = 0.0
+        self._another = True
+        self._blind = 0
+        self._settling = 0
+        self._check_s = self._checked_s = -math.inf
         self._corrected_s = -math.inf
         self._jumps = 0
         self._shot_again_s = -math.inf
@@ -84,7 +82,7 @@ class Tracker:
 
     def forget(self) -> None:
         """Begin anew, for something else has moved; the path of the hour still counts."""
-        self._focus.displaced()
+        self._another = True
         self._jumps = 0
 
     def budget_um(self, now_s: float) -> float:
@@ -103,40 +101,109 @@ class Tracker:
 
         A frame that means nothing to the model holds the position. Surely beyond the dead band, the
         stage goes to where the focus is believed; beyond `jump_um`, twice in a row, a single shot
-        does, which verifies. It never sweeps. Raises HardwareError as camera and stage do; a move
-        that a limit forbids is no error but a hindrance.
+        does, which verifies. With a new specimen, and now and then, it checks by sharpness what
+        the model reads in focus; where the model can read nothing of what is there, sharpness alone
+        must do, and a sweep where that has no peak nearby. Raises HardwareError as camera and
+        stage do; a move that a limit forbids is no error but a hindrance.
         """
         sight = observer.look(desk.view.frame())
-        if sight.distribution is None:
-            self._jumps = 0
-            return Tracked(Deed.BLIND, reason=f"the model abstained: {sight.abstained}")
+        if sight.distribution is None or sight.even_um is None:
+            return self._blinded(desk, sight, now_s)
+        self._blind = 0
         here_um, slack_um = desk.stage.position_um, desk.stage.slack_um
         newest = _seen(here_um, slack_um, observer.scale, sight.distribution)
         if newest.within(here_um, self._settings.jump_um) <= 1 - self._settings.certainty:
             return self._jumped(desk, observer, now_s, newest.best_um)
         self._jumps = 0
-        if slack_um != self._slack_um:
+        if self._another:
+            self._begin(desk)
+        elif slack_um != self._slack_um:
             self._focus.displaced()
-            self._slack_um = slack_um
-        defocus_um, sigma_um = _moments(observer.scale, sight.distribution)
-        self._focus.look(now_s, here_um - defocus_um, max(sigma_um, _LEAST_SIGMA_UM))
-        return self._drifted(desk, now_s)
+        self._slack_um = slack_um
+        spread_um = _spread_um(observer.scale, sight.distribution)
+        sigma_um = max(_FRAME_SHARE * spread_um, _LEAST_SIGMA_UM)
+        if not self._focus.look(now_s, here_um - sight.even_um, sigma_um):
+            self._check_s = -math.inf
+        if self._focus.strange:
+            defocus_um = here_um - self._focus.focus_um
+            return Tracked(Deed.HELD, defocus_um, "that did not fit; looking again", soon=True)
+        if self._must_check(desk, now_s):
+            return self._checked(desk, self._target_um(desk), now_s)
+        return self._held(desk, now_s)
 
-    def _drifted(self, desk: Desk, now_s: float) -> Tracked:
+    def _begin(self, desk: Desk) -> None:
+        """Know nothing of the specimen in view."""
+        self._another = False
+        bias = _BIAS if self._settings.check_every_s > 0 else 0.0
+        self._focus.replaced(bias * desk.settings.depth_of_field_um)
+        self._check_s = -math.inf
+
+    def _blinded(self, desk: Desk, sight: Sight, now_s: float) -> Tracked:
+        """Hold; where there is something that the model cannot read, sharpness must do."""
+        self._jumps = 0
+        self._blind += 1
+        blind = Tracked(Deed.BLIND, reason=f"the model abstained: {sight.abstained}")
+        if self._blind < _BLIND_LOOKS:
+            return replace(blind, soon=sight.abstained is not Abstained.EMPTY)
+        if sight.abstained is Abstained.EMPTY:
+            self._another = True
+            return blind
+        if self._blind == _BLIND_LOOKS or self._another:
+            self._begin(desk)
+        stage, self._slack_um = desk.stage, desk.stage.slack_um
+        self._focus.until(now_s)
+        if not self._must_check(desk, now_s):
+            return blind
+        known = self._focus.sigma_um < desk.settings.depth_of_field_um
+        about_um = self._focus.focus_um if known else stage.position_um + stage.slack_um / 2
+        checked = self._checked(desk, about_um, now_s)
+        if checked.deed is not Deed.CHECKED or not checked.reason:
+            return checked
+        return self._swept(desk, now_s)
+
+    def _swept(self, desk: Desk, now_s: float) -> Tracked:
+        if now_s < self._shot_again_s:
+            return Tracked(Deed.BLIND, reason="the model abstained, and there is no peak nearby")
+        self._rest_shots(now_s)
+        return self._searched(desk, now_s, "the model abstained")
+
+    def _searched(self, desk: Desk, now_s: float, why: str) -> Tracked:
+        """Sweep, as far as half of the path that is left allows."""
+        left_um = _CHECK_SHARE * self.budget_um(now_s)
+        settings = desk.settings.within_budget(left_um, desk.stage.overshoot_um)
+        try:
+            attempt = sweep(replace(desk, settings=settings))
+        except LimitError as error:
+            return Tracked(Deed.HINDERED, reason=str(error))
+        if not attempt.found:
+            return Tracked(Deed.HINDERED, reason=f"{why}; sweep: {attempt.reason}")
+        self._focus.found(now_s, desk.stage.position_um, _HILL * settings.depth_of_field_um)
+        return Tracked(Deed.REFOCUSED, reason=f"{why}; a sweep found it", soon=True)
+
+    def _rest_shots(self, now_s: float) -> None:
+        self._shot_again_s = now_s + self._shot_rest_s
+        self._shot_rest_s = min(2 * self._shot_rest_s, _SHOT_REST_MOST_S)
+
+    def _held(self, desk: Desk, now_s: float) -> Tracked:
         stage, settings, focus = desk.stage, self._settings, self._focus
         here_um = stage.position_um
         defocus_um = here_um - focus.focus_um
         band_um = max(settings.dead_band_um, stage.step_um / 2)
-        if focus.strange:
-            return Tracked(Deed.HELD, defocus_um, "that did not fit; looking again", soon=True)
+        self._settling = max(self._settling - 1, 0)
+        soon = self._settling > 0
         if focus.beyond(here_um, band_um) < settings.certainty:
             self._shot_rest_s = _SHOT_REST_S
-            return Tracked(Deed.HELD, defocus_um)
+            return Tracked(Deed.HELD, defocus_um, soon=soon)
         if now_s < self._corrected_s + settings.rest_s:
-            return Tracked(Deed.HELD, defocus_um, "it has just been corrected")
+            return Tracked(Deed.HELD, defocus_um, "it has just been corrected", soon)
         target_um = stage.reachable.clip(self._target_um(desk))
         if abs(target_um - here_um) < stage.step_um / 2:
             return Tracked(Deed.HINDERED, defocus_um, "the focus lies out of the stage's reach")
+        return self._moved(desk, target_um, Deed.CORRECTED, now_s)
+
+    def _moved(self, desk: Desk, target_um: float, deed: Deed, now_s: float) -> Tracked:
+        stage = desk.stage
+        defocus_um = stage.position_um - self._focus.focus_um
         try:
             stage.move_to_um(target_um)
         except LimitError as error:
@@ -144,7 +211,40 @@ class Tracker:
         engaged = stage.slack_um != self._slack_um
         if not engaged:
             self._corrected_s = now_s
-        return Tracked(Deed.CORRECTED, defocus_um, soon=engaged)
+        return Tracked(deed, defocus_um, soon=engaged or self._settling > 0)
+
+    def _must_check(self, desk: Desk, now_s: float) -> bool:
+        if self._settings.check_every_s == 0 or now_s < self._checked_s + _CHECK_REST_S:
+            return False
+        unsure = self._focus.sigma_um > _UNSURE * desk.settings.depth_of_field_um
+        return unsure or now_s >= self._check_s
+
+    def _checked(self, desk: Desk, about_um: float, now_s: float) -> Tracked:
+        """Learn from sharpness where the focus is, and go there.
+
+        Only with the gears engaged are its places those of looks: that comes first.
+        """
+        stage, focus = desk.stage, self._focus
+        if stage.slack_um > 0:
+            return self._moved(desk, stage.reachable.clip(about_um), Deed.CORRECTED, now_s)
+        here_um = stage.position_um
+        defocus_um = here_um - focus.focus_um
+        self._checked_s, self._check_s = now_s, now_s + self._settings.check_every_s
+        if path_um(desk, about_um) > _CHECK_SHARE * self.budget_um(now_s):
+            reason = "too little is left of path_um_per_h for a check by sharpness"
+            return Tracked(Deed.HELD, defocus_um, reason)
+        try:
+            sharpest_um = hill_um(desk, about_um)
+        except LimitError as error:
+            return Tracked(Deed.HINDERED, defocus_um, str(error))
+        if sharpest_um is not None:
+            self._shot_rest_s = _SHOT_REST_S
+            focus.found(now_s, sharpest_um, _HILL * desk.settings.depth_of_field_um)
+        self._settling = _SETTLING_LOOKS
+        reason = "" if sharpest_um is not None else "sharpness has no peak where the model sees it"
+        back_um = here_um if sharpest_um is None else focus.focus_um
+        stage.move_to_um(stage.reachable.clip(back_um))
+        return Tracked(Deed.CHECKED, defocus_um, reason, soon=True)
 
     def _target_um(self, desk: Desk) -> float:
         """Return where to go. It ends with the gears engaged, and so half their gap higher.
@@ -157,26 +257,25 @@ class Tracker:
 
     def _jumped(self, desk: Desk, observer: Observer, now_s: float, focus_um: float) -> Tracked:
         defocus_um = desk.stage.position_um - focus_um
-        self._focus.displaced()
         self._jumps += 1
         if self._jumps < _JUMPS:
             reason = "the focus has jumped; looking again"
             return Tracked(Deed.HELD, defocus_um, reason, soon=True)
+        self._another = True
         if now_s < self._shot_again_s:
             wait_s = self._shot_again_s - now_s
             return Tracked(
                 Deed.HINDERED, defocus_um, f"the last single shot did not last; {wait_s:.0f} s more"
             )
         self._jumps = 0
-        self._shot_again_s = now_s + self._shot_rest_s
-        self._shot_rest_s = min(2 * self._shot_rest_s, _SHOT_REST_MOST_S)
+        self._rest_shots(now_s)
         try:
             attempt = single_shot(desk, observer)
         except LimitError as error:
             return Tracked(Deed.HINDERED, defocus_um, str(error))
         if not attempt.found:
-            return Tracked(Deed.HINDERED, defocus_um, attempt.reason)
-        return Tracked(Deed.REFOCUSED, defocus_um)
+            return self._searched(desk, now_s, attempt.reason)
+        return Tracked(Deed.REFOCUSED, defocus_um, soon=True)
 
 
 def _seen(
@@ -189,10 +288,7 @@ def _seen(
     return seen
 
 
-def _moments(scale: DefocusScale, distribution: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and standard deviation of the defocus, in um.
-
-    The classes' own width is in neither: answers move evenly from one to the next.
-    """
+def _spread_um(scale: DefocusScale, distribution: NDArray[np.float64]) -> float:
+    """Return the standard deviation of the defocus."""
     mean_um = float(distribution @ scale.centres_um)
-    return mean_um, math.sqrt(float(distribution @ (scale.centres_um - mean_um) ** 2))
+    return math.sqrt(float(distribution @ (scale.centres_um - mean_um) ** 2))

@@ -55,12 +55,12 @@ class Hub:
             return
 
     async def ended(self, id: str, timeout_s: float) -> Job:
-        """Return a job once it has ended, or as it is when the time is over."""
+        """Return a job once it has ended or waits for a person, or as it is after the time."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         while True:
             job, left_s = self._station.job(id), until_s - loop.time()
-            if job.ended or left_s <= 0:
+            if job.ended or job.state == "waiting" or left_s <= 0:
                 return job
             await self.news(min(left_s, _RECHECK_S))
 

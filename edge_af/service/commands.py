@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_af.instrument import FocusResult, Instrument
+from edge_af.instrument import Instrument
 from edge_af.routines.collect import StackPlan
 from edge_af.routines.ports import Outcome
 from edge_af.service.jobs import Jobs
@@ -20,13 +20,6 @@ _TRUSTED_SIGMA_UM = 4.0
 far, and beyond that the place where the stage is may be as good."""
 
 
-def answer_of(result: FocusResult) -> FocusAnswer:
-    """Return a focus' result as the service tells it."""
-    names = (name for name in FocusAnswer.model_fields if name != "at")
-    values = {name: getattr(result, name) for name in names}
-    return FocusAnswer(**values, at=datetime.now(UTC))
-
-
 def focus(
     machine: Machine, instrument: Instrument, place: tuple[float, float] | None
 ) -> FocusAnswer:
@@ -36,7 +29,8 @@ def focus(
         expected = machine.map.expect(*place, now_s)
         if expected is not None and expected.sigma_um <= _TRUSTED_SIGMA_UM:
             near_um = expected.focus_um
-    answer = answer_of(instrument.focus(near_um=near_um))
+    result = instrument.focus(near_um=near_um)
+    answer = FocusAnswer(**result.model_dump(), at=datetime.now(UTC))
     if place is not None and answer.outcome is Outcome.FOCUSED:
         machine.map.add(*place, answer.end_um, now_s)
     return answer

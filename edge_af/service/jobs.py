@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,10 @@ class Jobs:
         self._current: str | None = None
         self._ending: JobState | None = None
         self._changed = threading.Condition(threading.RLock())
+
+    def held(self) -> AbstractContextManager[object]:
+        """Keep all jobs as they are meanwhile, for something that must change together with one."""
+        return self._changed
 
     def open(self, kind: JobKind) -> Job:
         """Begin a job, queued. Raises BusyError if another has not ended."""

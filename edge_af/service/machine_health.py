@@ -4,11 +4,9 @@ from contextlib import suppress
 from subprocess import TimeoutExpired
 
 from edge_af.doctor.system import System
+from edge_af.doctor.throttling import throttling
 
 _THERMAL = "/sys/class/thermal/thermal_zone0/temp"
-_NOW = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-"""Bits 0 to 3 of get_throttled
-(raspberrypi.com/documentation/computers/os.html#get_throttled)."""
 
 
 def temperature_c(system: System) -> float | None:
@@ -29,6 +27,5 @@ def throttled(system: System) -> list[str]:
     with suppress(OSError, ValueError, TimeoutExpired):
         done = system.run("vcgencmd", "get_throttled")
         if done is not None and done.returncode == 0:
-            bits = int(done.stdout.strip().removeprefix("throttled="), 16)
-            return [name for bit, name in enumerate(_NOW) if bits >> bit & 1]
+            return list(throttling(done.stdout).now)
     return []

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from edge_af.instrument import State
-from edge_af.routines.ports import Method, Outcome
+from edge_af.instrument import FocusResult, State
 
 
 class _Model(BaseModel):
@@ -61,17 +60,9 @@ class Job(_Model):
         return self.state in ENDED
 
 
-class FocusAnswer(_Model):
-    """What a focus did. Positions are counted stage positions; `reason` may be empty."""
+class FocusAnswer(FocusResult):
+    """What a focus did, and when it ended."""
 
-    outcome: Outcome
-    method: Method
-    reason: str
-    start_um: float
-    end_um: float
-    frames: int
-    moves: int
-    time_s: float
     at: AwareDatetime
 
 

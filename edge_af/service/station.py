@@ -98,8 +98,10 @@ class Station:
         reachable = None if stage is None else _reachable(stage)
         classifier = None if instrument is None else instrument.classifier
         trusted = stage is not None and stage.trusted
+        with self._jobs.held():  # a job that ends and the state after it are one piece of news
+            state, fault, job = worker.condition.state, worker.condition.fault, self._jobs.current
         return Status(
-            state=worker.state,
+            state=state,
             position_um=None if stage is None else _position_um(stage),
             trusted=trusted,
             untrusted_reason=(
@@ -108,9 +110,9 @@ class Station:
             reachable_low_um=reachable and reachable.low_um,
             reachable_high_um=reachable and reachable.high_um,
             step_um=None if stage is None else stage.step_um,
-            tracking=worker.tracking,
-            job=self._jobs.current,
-            fault=worker.fault,
+            tracking=worker.lookout.tracking,
+            job=job,
+            fault=fault,
             model=None if classifier is None else classifier.card.name,
             um_per_px=None if setup is None else setup.parts.camera.um_per_px,
             calibrated=setup is not None and setup.calibration is not None,
@@ -127,10 +129,12 @@ class Station:
 
         `fresh` takes one now, unless a command runs: that is taking its own. None if that fails.
         """
-        if fresh and self._jobs.current is None:
+        if fresh:
             try:
                 if not self._worker.take_picture(_FRESH_WITHIN_S):
                     return None
+            except BusyError:
+                pass
             except EdgeAfError:
                 return None
         return self._gallery.latest
@@ -207,7 +211,6 @@ class Station:
 
         Raises BusyError while a command runs, and EdgeAfError if the stage is not connected.
         """
-        self._require_idle()
 
         def confirm() -> None:
             if not self._machine.connected or self._machine.instrument is None:
@@ -229,9 +232,10 @@ class Station:
 
         Raises BusyError while a command runs.
         """
-        self._require_idle()
         try:
             self._worker.reload()
+        except BusyError:
+            raise
         except (EdgeAfError, HardwareError) as error:
             self._say("warning", f"settings and model stay as they were: {error}")
             return str(error)
@@ -273,11 +277,6 @@ class Station:
         """While in it, frames flow for the preview; else the camera is left alone."""
         return self._gallery.watch(self._worker.wake)
 
-    def _require_idle(self) -> None:
-        job = self._jobs.current
-        if job is not None:
-            raise BusyError(f"a {job.kind} command is under way; wait for its end, or stop it")
-
     def _beat(self) -> None:
         self._worker.beat()
 
@@ -310,7 +309,7 @@ class Station:
         busy = False
         while not self._closing.wait(_BUSY_PERIOD_S if busy else _IDLE_PERIOD_S):
             now_s = time.monotonic()
-            busy = self._jobs.current is not None or self._worker.tracking
+            busy = self._jobs.current is not None or self._worker.lookout.tracking
             if now_s >= throttled_s:
                 self._throttled = throttled(self._system)
                 throttled_s = now_s + _THROTTLED_EVERY_S

@@ -159,13 +159,13 @@ class OtfBank:
     LATTICE_UM = 0.05
     """Far below the depth of field (1 um at NA 0.75), so that a cached OTF is as good."""
 
-    _KERNELS = 1024
-    """64 kB each; a sweep over 15 um in all colours meets 900."""
-
-    def __init__(self, optics: Optics, shape_px: tuple[int, int], cached: int = 96) -> None:
+    def __init__(
+        self, optics: Optics, shape_px: tuple[int, int], cached: int = 96, kernels: int = 1024
+    ) -> None:
         """`shape_px` is height, width; `cached` OTFs are kept, about 1.2 MB each at 640 x 480.
 
-        Raises ValueError if a PSF does not fit into the frame.
+        So are `kernels`, which they are made of, 64 kB each; a sweep over 15 um in all colours
+        meets 900. Raises ValueError if a PSF does not fit into the frame.
         """
         if min(shape_px) < KERNEL_PX:
             raise ValueError(
@@ -176,7 +176,7 @@ class OtfBank:
         self.shape_px = shape_px
 
         # Functions, not methods: a cache that held `self` would keep itself alive in a cycle.
-        @lru_cache(self._KERNELS)
+        @lru_cache(kernels)
         def kernel_at(colour: int, index: int) -> NDArray[np.float32]:
             return kernel(optics, colour, index * OtfBank.LATTICE_UM)
 

@@ -39,8 +39,16 @@ class SensorSettings:
 class Sensor:
     """One camera of `shape_px`; its dust and noise come from `seed`."""
 
-    def __init__(self, settings: SensorSettings, shape_px: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        settings: SensorSettings,
+        shape_px: tuple[int, int],
+        seed: int,
+        noise_pool: int = _NOISE_POOL,
+    ) -> None:
+        """Noise is a stretch of a pool of so many numbers, 4 bytes each."""
         self.settings = settings
+        self._pool = noise_pool
         self._rng = np.random.default_rng([seed, 77])
         illumination = _illumination(settings, shape_px) * _dust(settings, shape_px, self._rng)
         balance = np.asarray(settings.white_balance, np.float32)
@@ -73,15 +81,15 @@ class Sensor:
 
     def _normals(self, count: int) -> NDArray[np.float32]:
         """Return a random stretch of one long pool: to draw 10^6 would cost as much as optics."""
-        if count >= _NOISE_POOL:
+        if count >= self._pool:
             return self._rng.standard_normal(count, dtype=np.float32)
-        start = int(self._rng.integers(0, _NOISE_POOL - count))
-        return _noise_pool()[start : start + count]
+        start = int(self._rng.integers(0, self._pool - count))
+        return _noise_pool(self._pool)[start : start + count]
 
 
 @cache
-def _noise_pool() -> NDArray[np.float32]:
-    return np.random.default_rng(2026).standard_normal(_NOISE_POOL, dtype=np.float32)
+def _noise_pool(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(2026).standard_normal(count, dtype=np.float32)
 
 
 def _illumination(settings: SensorSettings, shape_px: tuple[int, int]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """A Debian that boots with real systemd, in a container, to install the service on.
 
-The image and the wheels that the service needs are made once and kept in the temporary folder; the
-machine itself has no network. Needs root, systemd-nspawn and debootstrap.
+The image and the wheels that the service needs are made once and kept in `.machines`; the machine
+itself has no network. Needs root, systemd-nspawn and debootstrap.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from checkout import ROOT, require_index, run
 _PACKAGES = "systemd,systemd-sysv,dbus,udev,make,python3,python3-venv"
 _PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 _MIRROR = "http://deb.debian.org/debian"
-_KEPT = Path(tempfile.gettempdir()) / "edge-af-machines"
+_KEPT = ROOT / ".machines"
 _LIBC = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in (17, 26, 27, 28, 31, 34, 35)))
 
 
@@ -150,7 +150,7 @@ class Machine:
             env=known | environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,  # to install takes minutes where much else goes on
             check=False,
         )
 

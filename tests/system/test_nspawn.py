@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from machine import Machine, machine, require_containers
 
-pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module", params=["trixie", "bookworm"])
+@pytest.fixture(scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.slow)])
 def debian(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
@@ -53,15 +51,17 @@ def begin_long_move(machine: Machine) -> None:
     """Set the stage off on a way of a second, and come back as soon as it is under way."""
     here_um = machine.ask("edge-af", "status")["position_um"]
     far_um = here_um + (-80 if here_um > 0 else 80)
-    move = ["edge-af", "move", "--", str(far_um)]
-    machine.run("systemd-run", "--quiet", "--collect", "--unit=long-move", *move)
-    machine.run("/opt/edge-af/venv/bin/python", "-c", _WAIT_FOR_MOVE)
+    machine.run("/opt/edge-af/venv/bin/python", "-c", _LONG_MOVE, str(far_um))
 
 
-_WAIT_FOR_MOVE = """
+_LONG_MOVE = """
+import subprocess, sys
 from edge_af.client import connect
 with connect() as microscope:
     here_um = microscope.status().position_um
+    move = ["edge-af", "move", "--", sys.argv[1]]
+    unit = ["systemd-run", "--quiet", "--collect", "--no-block", "--unit=long-move"]
+    subprocess.run([*unit, *move], check=True)
     while microscope.status().position_um == here_um:
         pass
 """

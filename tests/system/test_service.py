@@ -1,6 +1,8 @@
 """`edge-af run` as a process: what it does for whom it serves, and when it is told to end."""
 
 import json
+import os
+import re
 import signal
 import socket
 import threading
@@ -29,6 +31,52 @@ def cli(capsys: pytest.CaptureFixture[str]):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.mark.slow  # half a minute of doing nothing
+def test_idle_it_takes_little_of_the_machine(tmp_path: Path):
+    with service(tmp_path) as running, running.connect() as microscope:
+        for distance_um in (0.0, -4.0):
+            microscope.move_by(distance_um)
+            assert microscope.focus().outcome == "focused"
+        folder = Path(f"/proc/{running.process.pid}")
+        before_s = used_s(folder)
+        time.sleep(30)
+        assert used_s(folder) - before_s < 0.03 * 30
+        (resident,) = re.findall(r"VmRSS:\s+(\d+) kB", (folder / "status").read_text())
+        assert int(resident) < 120 * 1024
+
+
+def used_s(folder: Path) -> float:
+    """Return how much of a processor a process has used."""
+    user, system = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow  # a calibration takes its time, and this is one and a half
+def test_calibration_by_command_line_asks_for_each_field(tmp_path: Path, cli, monkeypatch):
+    asked = []
+    monkeypatch.setattr("edge_af.cli.calibrate._ask_for_next_field", asked.append)
+    with service(tmp_path) as running, running.connect() as microscope:
+        where = ("--service", str(running.socket))
+        code, out, err = cli("calibrate", "--fields", "2", "--json", *where)
+        assert (code, err) == (0, "")
+        found = json.loads(out)["calibration"]
+        assert asked == [1]
+        assert found["step_um"]["value"] == pytest.approx(0.1, rel=0.1)
+        assert microscope.status().calibrated
+
+        def had_enough(_: int) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("edge_af.cli.calibrate._ask_for_next_field", had_enough)
+        assert cli("calibrate", "--fields", "2", *where)[0] == 130
+        ended = wait_for(microscope, lambda now: now.job is None)
+        assert ended.state == "stopped"
+        assert microscope.jobs()[0].state == "cancelled"
+        code, _, err = cli("calibrate", "--no-model", *where)
+        assert code == 2
+        assert "a service has its own settings" in err
 
 
 def test_focus_by_client_and_command_line(tmp_path: Path, cli):

@@ -21,6 +21,7 @@ from edge_af.doctor import base, camera, gpio, health, model, serial_ports
 from edge_af.doctor.examine import examine, guarded
 from edge_af.doctor.finding import Finding, Status, ok
 from edge_af.doctor.system import System
+from edge_af.doctor.throttling import throttling
 from edge_af.shipped import SHIPPED_MODEL
 from hw.clock import WallClock
 
@@ -182,7 +183,7 @@ def test_heat_is_cured_otherwise_than_a_weak_supply(pi: Machine):
 
 @given(bits=st.integers(0, 0xF) | st.integers(0, 0xF).map(lambda bits: bits << 16))
 def test_power_is_fine_only_without_any_flag(bits: int):
-    assert (health._judged_flags(bits).status == Status.OK) == (bits == 0)
+    assert (health.judged(throttling(hex(bits))).status == Status.OK) == (bits == 0)
 
 
 @pytest.mark.parametrize(("alarm", "status"), [("0", Status.OK), ("1", Status.FAIL)])

@@ -72,3 +72,31 @@ def test_long_without_a_look_it_is_unsure():
     drift.look(3600.0, 3.0, 0.2)
     assert drift.focus_um == pytest.approx(3.0, abs=0.1)
     assert drift.sigma_um > sure_um
+
+
+def test_what_looks_have_wrong_in_common_is_learnt_from_a_witness_without_it():
+    rng = np.random.default_rng(4)
+    drift = DriftFilter()
+    drift.replaced(0.3)
+    drift.look(0.0, 10.4, 0.1)
+    assert drift.sigma_um == pytest.approx(math.hypot(0.3, 0.1), abs=0.01)
+    drift.found(0.0, 10.0, 0.1)
+    for number in range(1, 100):  # and from then on it is held against
+        drift.look(5.0 * number, 10.4 + 0.002 * 5 * number + rng.normal(0, 0.1), 0.1)
+    assert drift.focus_um == pytest.approx(10.0 + 0.002 * 5 * 99, abs=0.15)
+    # A gap in the gears that closes moves the count, not the specimen.
+    drift.displaced()
+    drift.look(500.0, 20.4, 0.1)
+    assert drift.focus_um == pytest.approx(20.0, abs=0.2)
+    # Another specimen has a bias of its own.
+    drift.replaced(0.3)
+    drift.look(505.0, 20.4, 0.1)
+    assert drift.focus_um == pytest.approx(20.4, abs=0.01)
+
+
+def test_unwatched_it_goes_on_and_grows_unsure():
+    drift = fed(0.01 * 5.0 * np.arange(100))
+    before_um, sure_um = drift.focus_um, drift.sigma_um
+    drift.until(99 * 5.0 + 60)
+    assert drift.focus_um == pytest.approx(before_um + 0.6, abs=0.15)
+    assert drift.sigma_um > sure_um

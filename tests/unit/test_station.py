@@ -12,7 +12,7 @@ from edge_af.calibration import CalibrationError
 from edge_af.errors import EdgeAfError, UserError
 from edge_af.instrument import BusyError, State
 from edge_af.model_file import read_model_file
-from edge_af.service import worker
+from edge_af.service import condition, lookout, worker
 from edge_af.service.events import Events
 from edge_af.service.models import Event, Job, LogLine, Position, Status
 from edge_af.service.station import NoJobError, Station
@@ -176,15 +176,14 @@ def test_a_stop_ends_the_move_under_way(station, bench):
 
 def test_a_stop_is_not_forgotten_by_a_command_that_is_only_beginning(station, bench):
     # The guard forgets stops at the start of a command; here it comes just before.
-    machine = station._machine
-    connect = machine.connect
+    begin = station._jobs.begin
 
-    def stopped_meanwhile():
-        instrument = connect()
+    def stopped_meanwhile(id):
+        begun = begin(id)
         station.stop()
-        return instrument
+        return begun
 
-    machine.connect, machine.suspect = stopped_meanwhile, True
+    station._jobs.begin = stopped_meanwhile
     job = done(station, station.move_by(5), "stopped")
     assert job.error == "stopped before it had moved"
     assert bench.rig.moved_um == 0
@@ -306,6 +305,72 @@ def test_the_watchdog_is_told_of_a_driver_that_hangs(station, bench, monkeypatch
     assert station.alive()
 
 
+def test_who_asks_before_a_job_is_opened_does_not_wait_for_its_end(station):
+    order, entered, go_on = [], threading.Event(), threading.Event()
+
+    def block():
+        entered.set()
+        go_on.wait(20)
+
+    asked = [threading.Thread(target=station._worker.ask, args=(block,))]
+    asked[0].start()
+    assert entered.wait(20)
+    asked.append(threading.Thread(target=station._worker.ask, args=(lambda: order.append("ask"),)))
+    asked[1].start()
+    until(lambda: station._worker._errands)
+    job = station.move_by(5)
+    with station.subscribe() as news:
+        go_on.set()
+        for event in news:
+            if event.kind == "job":
+                order.append(event.data.state)
+            if order[-1:] == ["done"]:
+                break
+    assert (order[0], order[-1]) == ("ask", "done")
+    with held_open(station):
+        for ask in (station.confirm, station.reload):
+            with pytest.raises(BusyError, match="a move command is under way"):
+                ask()
+    for thread in asked:
+        thread.join()
+    assert station.job(job.id).ended
+
+
+@contextmanager
+def held_open(station):
+    """Have a job that nobody begins."""
+    job = station._jobs.open("move")
+    yield
+    station._jobs.close(job.id, "cancelled")
+
+
+def test_the_end_of_a_job_and_the_state_after_it_are_one_piece_of_news(station):
+    def matches(status):
+        return (status.state in (State.IDLE, State.FAULT, State.STOPPED)) == (status.job is None)
+
+    ended, strange = threading.Event(), []
+
+    def poll():
+        while not ended.is_set():
+            status = station.status()
+            queued = status.job is not None and status.job.state == "queued"
+            if not queued and not matches(status):
+                strange.append(status)
+
+    poller = threading.Thread(target=poll)
+    with station.subscribe() as news:
+        poller.start()
+        for _ in range(30):
+            done(station, station.move_by(1))
+            done(station, station.move_by(-1))
+        ended.set()
+        poller.join()
+        told = [event.data for event in got(news) if event.kind == "status"]
+    assert not strange
+    assert told
+    assert all(matches(status) for status in told)
+
+
 # Tracking
 
 
@@ -332,16 +397,16 @@ def test_tracking_ends_between_two_looks_too(seeing):
     with seeing.station() as station:
         station.track(True)
         until(lambda: station.status().frames_per_s > 0)
-        until(lambda: station._worker._look_s > time.monotonic() + 60)  # the look is over
+        until(lambda: station._worker.lookout._look_s > time.monotonic() + 60)  # the look is over
         station.track(False)
         until(lambda: station.status().state is State.IDLE)
 
 
 def test_tracking_comes_back_with_the_camera(seeing, monkeypatch):
-    monkeypatch.setattr(worker, "_RETRY_FIRST_S", 0.01)
+    monkeypatch.setattr(condition, "_RETRY_FIRST_S", 0.01)
     seeing.tables["track"] = {"every_s": 0.05}
     with seeing.station() as station:
-        station._worker._retry_after_s = 0.01
+        station._worker.condition._retry_after_s = 0.01
         station.track(True)
         until(lambda: station.status().state is State.TRACKING)
         watched = station._machine.setup.parts.camera
@@ -363,7 +428,7 @@ def got(news):
 
 
 def test_frames_flow_only_while_watched(station, monkeypatch):
-    monkeypatch.setattr(worker, "_PREVIEW_PERIOD_S", 0.01)
+    monkeypatch.setattr(lookout, "_PREVIEW_PERIOD_S", 0.01)
     before = station.picture().number
     assert not threading.Event().wait(0.3)
     assert station.picture().number == before

@@ -1,0 +1,54 @@
+"""Where the picture is sharpest near a place that is all but in focus: a second witness."""
+
+import numpy as np
+
+from edge_af.routines.ports import Desk
+from edge_af.routines.sweep import PROMINENCE, Curve, peak_um
+from edge_af.sharpness import tenengrad
+
+_PLACES = (-2.5, -1.25, 0.0, 1.25, 2.5)
+"""In depths of field. So far out they see both flanks of a section some um thick: nearer, only
+which of its depths holds the finest detail."""
+
+_REACH = max(_PLACES)
+
+
+def path_um(desk: Desk, about_um: float) -> float:
+    """Return the longest path of a look about a place, and of the way back from it."""
+    reach_um = _REACH * desk.settings.depth_of_field_um
+    turns_um = 2 * 2 * desk.stage.overshoot_um
+    return abs(desk.stage.position_um - about_um) + (1 + 2 + 2) * reach_um + turns_um
+
+
+def hill_um(desk: Desk, about_um: float) -> float | None:
+    """Return where near `about_um` the picture is sharpest, None if that is not plain to see.
+
+    From five places, on the way up, so that backlash does not count; the stage is left at the last
+    of them. The inverse of sharpness is taken to be a parabola: blur widens a point's image as a
+    hyperbola (Gaussian beam optics), so that the gradient's energy falls as a Lorentz curve.
+    Raises LimitError if it may not go there, and HardwareError as camera and stage do.
+    """
+    stage, depth_um = desk.stage, desk.settings.depth_of_field_um
+    targets_um = [about_um + place * depth_um for place in _PLACES]
+    if any(stage.reachable.clip(target_um) != target_um for target_um in targets_um):
+        return None
+    curve: Curve = {}
+    for target_um in targets_um:
+        stage.move_to_um(target_um)
+        curve[stage.position_um] = tenengrad(desk.view.frame().pixels)
+    return middle_of(curve)
+
+
+def middle_of(curve: Curve) -> float | None:
+    """Return the middle of a hill of sharpness, None if there is none between the places."""
+    places_um = np.array(sorted(curve))
+    sharpness = np.array([curve[um] for um in places_um.tolist()])
+    low, top = float(sharpness.min()), float(sharpness.max())
+    if low <= 0 or top <= (1 + PROMINENCE) * low or peak_um(curve) in places_um[[0, -1]]:
+        return None
+    about_um = float(places_um.mean())
+    curvature, slope, _ = np.polyfit(places_um - about_um, 1 / sharpness, 2)
+    if curvature <= 0:
+        return None
+    middle_um = about_um - float(slope / curvature) / 2
+    return middle_um if places_um[0] < middle_um < places_um[-1] else None
