@@ -17,7 +17,8 @@ from edge_af.classifier import Classifier
 from edge_af.model_file import ModelFile
 from edge_af.routines.focus import focus
 from edge_af.routines.ports import Attempt, Desk, View
-from edge_af.routines.track import Deed, Tracker
+from edge_af.routines.track import Tracker
+from edge_af.routines.tracked import Deed
 from edge_af.settings import FocusSettings, TrackSettings
 from hw.errors import HardwareError
 from hw.stage import LimitError

@@ -8,7 +8,7 @@ from hw.axis import AxisSettings
 from hw.clock import Clock
 from hw.virtual.camera import CameraTiming, VirtualCamera
 from hw.virtual.mechanics import Mechanics, MechanicsSettings
-from hw.virtual.optics import Optics, shared_bank
+from hw.virtual.optics import Optics, OtfBank, shared_bank
 from hw.virtual.procedural import draw_specimen
 from hw.virtual.scene import Scene
 from hw.virtual.sensor import Sensor, SensorSettings

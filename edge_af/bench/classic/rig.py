@@ -63,6 +63,11 @@ class WatchedStage:
         """Upper bound of the gap that a run upwards must take up before the axis follows."""
         return self._stage.slack_um
 
+    @property
+    def overshoot_um(self) -> float:
+        """How far below its target a move from above goes, to arrive upwards."""
+        return self._stage.overshoot_um
+
     def move_to_um(self, target_um: float) -> None:
         """Move as the guard does."""
         self._count(target_um)

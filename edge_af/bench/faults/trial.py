@@ -14,7 +14,8 @@ from edge_af.errors import EdgeAfError, ModelError
 from edge_af.instrument import Instrument
 from edge_af.model_file import ModelFile, read_model_file
 from edge_af.routines.ports import Outcome
-from edge_af.routines.track import Deed, Tracker
+from edge_af.routines.track import Tracker
+from edge_af.routines.tracked import Deed
 from edge_af.settings import FocusSettings, TrackSettings
 from hw.errors import HardwareError
 from hw.stage import Range
