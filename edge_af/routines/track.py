@@ -12,6 +12,7 @@ from edge_af.classifier import Abstained, Sight
 from edge_af.drift import DriftFilter
 from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
+from edge_af.routines.rest import Rest
 from edge_af.routines.single_shot import single_shot
 from edge_af.routines.sweep import sweep
 from edge_af.routines.tracked import Deed, Tracked
@@ -49,10 +50,6 @@ _CHECK_SHARE = 0.5
 _JUMPS = 2
 """So many looks in a row must see a jump: a hand that passes, or a knock, is over by the next."""
 
-_SHOT_REST_S = 10.0
-_SHOT_REST_MOST_S = 600.0
-"""Time between single shots: doubled each time that one did not bring the focus back for good."""
-
 
 class Tracker:
     """The memory of a tracking run: what is believed, and what path was travelled in an hour.
@@ -72,8 +69,8 @@ class Tracker:
         self._check_s = self._checked_s = -math.inf
         self._corrected_s = -math.inf
         self._jumps = 0
-        self._shot_again_s = -math.inf
-        self._shot_rest_s = _SHOT_REST_S
+        self._shots, self._searches = Rest(), Rest()
+        """Apart: a field that nothing is found in must not keep the next one waiting."""
         self._paths: deque[tuple[float, float]] = deque()
 
     def use_settings(self, settings: TrackSettings) -> None:
@@ -162,9 +159,9 @@ class Tracker:
         return self._swept(desk, now_s)
 
     def _swept(self, desk: Desk, now_s: float) -> Tracked:
-        if now_s < self._shot_again_s:
+        if self._searches.left_s(now_s) > 0:
             return Tracked(Deed.BLIND, reason="the model abstained, and there is no peak nearby")
-        self._rest_shots(now_s)
+        self._searches.begin(now_s)
         return self._searched(desk, now_s, "the model abstained")
 
     def _searched(self, desk: Desk, now_s: float, why: str) -> Tracked:
@@ -180,10 +177,6 @@ class Tracker:
         self._focus.found(now_s, desk.stage.position_um, _HILL * settings.depth_of_field_um)
         return Tracked(Deed.REFOCUSED, reason=f"{why}; a sweep found it", soon=True)
 
-    def _rest_shots(self, now_s: float) -> None:
-        self._shot_again_s = now_s + self._shot_rest_s
-        self._shot_rest_s = min(2 * self._shot_rest_s, _SHOT_REST_MOST_S)
-
     def _held(self, desk: Desk, now_s: float) -> Tracked:
         stage, settings, focus = desk.stage, self._settings, self._focus
         here_um = stage.position_um
@@ -192,7 +185,7 @@ class Tracker:
         self._settling = max(self._settling - 1, 0)
         soon = self._settling > 0
         if focus.beyond(here_um, band_um) < settings.certainty:
-            self._shot_rest_s = _SHOT_REST_S
+            self._ease()
             return Tracked(Deed.HELD, defocus_um, soon=soon)
         if now_s < self._corrected_s + settings.rest_s:
             return Tracked(Deed.HELD, defocus_um, "it has just been corrected", soon)
@@ -200,6 +193,10 @@ class Tracker:
         if abs(target_um - here_um) < stage.step_um / 2:
             return Tracked(Deed.HINDERED, defocus_um, "the focus lies out of the stage's reach")
         return self._moved(desk, target_um, Deed.CORRECTED, now_s)
+
+    def _ease(self) -> None:
+        self._shots.ease()
+        self._searches.ease()
 
     def _moved(self, desk: Desk, target_um: float, deed: Deed, now_s: float) -> Tracked:
         stage = desk.stage
@@ -238,7 +235,7 @@ class Tracker:
         except LimitError as error:
             return Tracked(Deed.HINDERED, defocus_um, str(error))
         if sharpest_um is not None:
-            self._shot_rest_s = _SHOT_REST_S
+            self._ease()
             focus.found(now_s, sharpest_um, _HILL * desk.settings.depth_of_field_um)
         self._settling = _SETTLING_LOOKS
         reason = "" if sharpest_um is not None else "sharpness has no peak where the model sees it"
@@ -262,13 +259,13 @@ class Tracker:
             reason = "the focus has jumped; looking again"
             return Tracked(Deed.HELD, defocus_um, reason, soon=True)
         self._another = True
-        if now_s < self._shot_again_s:
-            wait_s = self._shot_again_s - now_s
+        wait_s = self._shots.left_s(now_s)
+        if wait_s > 0:
             return Tracked(
                 Deed.HINDERED, defocus_um, f"the last single shot did not last; {wait_s:.0f} s more"
             )
         self._jumps = 0
-        self._rest_shots(now_s)
+        self._shots.begin(now_s)
         try:
             attempt = single_shot(desk, observer)
         except LimitError as error:
