@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_af.adapt.discriminant import discriminant
 from edge_af.adapt.fields import Field
-from edge_af.adapt.multinomial import weight_path
 from edge_af.adapt.samples import Samples, gather
 from edge_af.adapt.verdict import Comparison, figures
 from edge_af.card import Abstention, ModelCard
@@ -19,9 +19,9 @@ from edge_af.targets import soft_targets
 from edge_af.temperature import cross_entropy, fit_temperature, softmax
 from edge_af.versions import tool_versions
 
-STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0)
-"""Penalties tried. On instruments well off the reference 100 or 300 was chosen, but errors on other
-fields hardly differ from 30 to 300."""
+BANDWIDTHS_UM = (0.4, 0.7, 1.0, 1.4)
+"""Widths tried for the average along z. The wider, the less noise; the narrower, the less it blurs
+what changes within a depth of field."""
 
 _SPREAD_UM = 0.4
 """A slice's z is that of its frame: tilt and thickness put a tile off it by about this much."""
@@ -43,15 +43,15 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
     """Fit a head to the instrument that recorded `fields`. `say` is told each step.
 
     The defocus of a slice is its z. Each field in turn is held out of the fit: on what the others
-    make of it the strength of the penalty, the temperature and the limits of abstention are set,
-    and the model's own head is compared. The head returned is then fitted on all of them. Raises
-    as `edge_af.adapt.samples.gather` does.
+    make of it the width of the average along z, the temperature and the limits of abstention are
+    set, and the model's own head is compared. The head returned is then fitted on all of them.
+    Raises as `edge_af.adapt.samples.gather` does.
     """
     classifier = Classifier(model)
     card = classifier.card
     samples = gather(classifier, fields, say)
     targets = soft_targets(card.scale, samples.defocus_um, _SPREAD_UM)
-    held_out = _held_out_logits(samples, targets, say)
+    held_out = _held_out_logits(samples, card.scale, say)
     temperatures = [fit_temperature(logits, targets) for logits in held_out]
     answers = [
         softmax(logits, temperature)
@@ -64,7 +64,7 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
         for number, field in enumerate(fields)
     )
     say("fitting on all fields")
-    *_, weights = weight_path(samples.penultimate, targets, STRENGTHS[: best + 1])
+    weights = discriminant(samples.penultimate, samples.defocus_um, card.scale, BANDWIDTHS_UM[best])
     head = HeadCard(
         format=1,
         model=card.name,
@@ -77,7 +77,7 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
         training={
             "fields": [field.name for field in fields],
             "tiles": len(targets),
-            "strength": STRENGTHS[best],
+            "bandwidth_um": BANDWIDTHS_UM[best],
         },
         metrics=overall.metrics(),
         tool_versions=tool_versions(),
@@ -86,16 +86,18 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
 
 
 def _held_out_logits(
-    samples: Samples, targets: NDArray[np.float64], say: Callable[[str], None]
+    samples: Samples, scale: DefocusScale, say: Callable[[str], None]
 ) -> list[NDArray[np.float64]]:
-    """Return for each strength the logits (n, k) of heads that did not see the tile's field."""
-    logits = [np.empty_like(targets) for _ in STRENGTHS]
+    """Return for each bandwidth the logits (n, k) of heads that did not see the tile's field."""
+    logits = [np.empty((len(samples.field), len(scale.bins_um))) for _ in BANDWIDTHS_UM]
     numbers = np.unique(samples.field)
     for turn, number in enumerate(numbers, 1):
         say(f"fitting without field {turn} of {len(numbers)}")
         out = samples.field == number
-        path = weight_path(samples.penultimate[~out], targets[~out], STRENGTHS)
-        for rows, weights in zip(logits, path, strict=True):
+        for rows, bandwidth_um in zip(logits, BANDWIDTHS_UM, strict=True):
+            weights = discriminant(
+                samples.penultimate[~out], samples.defocus_um[~out], scale, bandwidth_um
+            )
             rows[out] = samples.penultimate[out] @ weights[:-1] + weights[-1]
     return logits
 

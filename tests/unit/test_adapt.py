@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convert.pack import pack
+from edge_af.adapt.discriminant import discriminant
 from edge_af.adapt.fields import read_fields
 from edge_af.adapt.fit import adapt
-from edge_af.adapt.multinomial import weight_path
 from edge_af.adapt.verdict import Comparison, Figures
 from edge_af.card import ModelCard
 from edge_af.classifier import Classifier
@@ -20,7 +20,7 @@ from edge_af.head import Head
 from edge_af.model_file import read_model_file
 from edge_af.scale import DefocusScale
 from edge_af.targets import soft_targets
-from edge_af.temperature import cross_entropy, softmax
+from edge_af.temperature import softmax
 from hw.camera import Frame
 
 SCALE = DefocusScale.paper41()
@@ -30,58 +30,59 @@ def predicted(inputs, weights):
     return softmax(inputs @ weights[:-1] + weights[-1])
 
 
-def loss(inputs, targets, weights, strength):
-    """The penalised loss a tile, written out from its definition."""
-    probabilities = predicted(inputs, weights)
-    scaled = weights[:-1] * inputs.std(axis=0)[:, None]
-    return cross_entropy(probabilities, targets) + strength / 2 / len(inputs) * (scaled**2).sum()
+# Inputs that rise along z, each with its own slope, offset and noise: the best answer is known.
+SLOPES, NOISE = np.array([1.0, -0.5, 0.2]), np.array([2.0, 1.5, 0.4])
 
 
-def drawn(seed=0, count=400, size=5, classes=4):
+def drawn(count, seed=0):
     rng = np.random.default_rng(seed)
-    inputs = rng.normal(rng.normal(0, 3, size), rng.uniform(0.5, 4, size), (count, size))
-    truth = rng.normal(0, 1, (size + 1, classes))
-    labels = [rng.choice(classes, p=row) for row in predicted(inputs, truth)]
-    return inputs, np.eye(classes)[labels]
+    z_um = rng.uniform(-12.5, 12.5, count)
+    offsets = np.array([10.0, -3.0, 200.0])
+    return z_um, offsets, z_um[:, None] * SLOPES + offsets + rng.normal(0, NOISE, (count, 3))
 
 
-@pytest.mark.parametrize("strength", [100.0, 1.0, 0.01])
-def test_no_other_weights_have_a_lower_loss(strength):
-    inputs, targets = drawn()
-    (weights,) = weight_path(inputs, targets, [strength])
-    lowest = loss(inputs, targets, weights, strength)
-    rng = np.random.default_rng(1)
-    for size in (1e-3, 1e-2, 0.1, 1.0):
-        for _ in range(20):
-            other = weights + size * rng.normal(0, 1, weights.shape)
-            assert loss(inputs, targets, other, strength) > lowest - 1e-4
-
-
-def test_an_endless_penalty_leaves_the_shares_of_the_classes():
-    inputs, targets = drawn()
-    (weights,) = weight_path(inputs, targets, [1e9])
-    assert predicted(inputs, weights) == pytest.approx(
-        np.tile(targets.mean(axis=0), (len(inputs), 1)), abs=0.01
+def test_of_gaussian_inputs_the_answer_is_that_of_bayes():
+    z_um, offsets, inputs = drawn(20_000)
+    weights = discriminant(inputs, z_um, SCALE, bandwidth_um=1.0)
+    answers = predicted(inputs, weights)
+    precision = (SLOPES**2 / NOISE**2).sum()
+    best_um = (inputs - offsets) @ (SLOPES / NOISE**2) / precision
+    inside = np.abs(best_um) < 8
+    said_um = SCALE.expected_um(answers[inside])
+    assert said_um == pytest.approx(best_um[inside], abs=0.15)
+    deviation_um = np.sqrt(
+        (answers[inside] * (SCALE.centres_um - said_um[:, None]) ** 2).sum(axis=1)
     )
+    # A class is 0.6 um wide, and the one in the middle a little wider.
+    assert deviation_um == pytest.approx(1 / math.sqrt(precision), abs=0.1)
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 100), factor=st.floats(0.01, 100), shift=st.floats(-10, 10))
 def test_the_units_of_the_inputs_do_not_count(seed, factor, shift):
-    inputs, targets = drawn(seed, count=100)
-    (plain,) = weight_path(inputs, targets, [3.0])
+    z_um, _, inputs = drawn(300, seed)
     other = inputs * factor + shift
-    (scaled,) = weight_path(other, targets, [3.0])
-    assert predicted(other, scaled) == pytest.approx(predicted(inputs, plain), abs=1e-6)
+    assert predicted(other, discriminant(other, z_um, SCALE, 1.0)) == pytest.approx(
+        predicted(inputs, discriminant(inputs, z_um, SCALE, 1.0)), abs=1e-6
+    )
 
 
 def test_an_input_that_never_varies_does_no_harm():
-    inputs, targets = drawn()
+    z_um, _, inputs = drawn(2000)
     flat = np.column_stack([inputs, np.full(len(inputs), 7.0)])
-    (weights,) = weight_path(flat, targets, [1.0])
-    (wanted,) = weight_path(inputs, targets, [1.0])
-    flat[:, -1] = 8.0
-    assert predicted(flat, weights) == pytest.approx(predicted(inputs, wanted), abs=0.02)
+    weights = discriminant(flat, z_um, SCALE, 1.0)
+    wanted = predicted(inputs, discriminant(inputs, z_um, SCALE, 1.0))
+    assert predicted(flat, weights) == pytest.approx(wanted, abs=1e-6)
+    flat[:, -1] += 0.01
+    assert predicted(flat, weights) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_class_far_from_all_slices_is_taken_for_the_nearest():
+    z_um, _, inputs = drawn(2000)
+    near = np.abs(z_um) < 10
+    weights = discriminant(inputs[near], z_um[near], SCALE, 0.05)
+    assert np.isfinite(weights).all()
+    assert np.abs(SCALE.expected_um(predicted(inputs, weights))).max() < 12.5
 
 
 @settings(max_examples=40, deadline=None)
@@ -168,7 +169,7 @@ def test_fields_are_judged_by_what_others_taught(model, tmp_path):
     [
         (0.9, 0.02, True),
         (1.0, 0.0, False),  # as good is not better
-        (0.97, 0.0, False),  # by less than the choice of the strength may flatter it
+        (0.97, 0.0, False),  # by less than the choice of the width may flatter it
         (0.5, 0.03, False),  # nearer, but more often to the wrong side
     ],
 )
