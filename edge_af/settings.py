@@ -76,7 +76,7 @@ class TrackSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    every_s: float = Field(5.0, ge=0.05, le=3600)
+    every_s: float = Field(2.0, ge=0.05, le=3600)
     """Time from one look to the next."""
     dead_band_um: float = Field(0.05, gt=0, le=50)
     """Nothing is corrected that may be nearer to focus than this. With what it takes to be sure,

@@ -69,7 +69,13 @@ def test_a_run_is_judged_as_its_model_is(trained, capsys):
     assert network["abstained"] == pytest.approx(model["abstained"], abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2", "resnet50", "vgg16", "vgg19"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenetv2",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet50", "vgg16", "vgg19")),
+    ],
+)
 def test_the_papers_networks_go_all_the_way(small, name, capsys):
     """By the paper's recipe, a few steps of it: fit, convert to int8, evaluate."""
     runs = small.parent / "runs"

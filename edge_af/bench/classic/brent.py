@@ -40,8 +40,8 @@ def brent(rig: Rig) -> Attempt:
     return Attempt(True)
 
 
-def maximum(function: Callable[[float], float], over: Range, tolerance: float) -> float:
-    """Return where `function` has its maximum, to `tolerance`, if it has one peak in `over`.
+def maximum(function: Callable[[float], float], over: Range, tolerance_um: float) -> float:
+    """Return where `function` has its maximum, to `tolerance_um`, if it has one peak in `over`.
 
     Parabolas through the three best points where they shrink the interval fast enough, golden
     sections elsewhere (R. P. Brent, Algorithms for Minimization without Derivatives, 1973, ch. 5).
@@ -52,7 +52,7 @@ def maximum(function: Callable[[float], float], over: Range, tolerance: float) -
     step = before = 0.0
     for _ in range(_MOST):
         middle = (low + high) / 2
-        if abs(best - middle) <= 2 * tolerance - (high - low) / 2:
+        if abs(best - middle) <= 2 * tolerance_um - (high - low) / 2:
             break
         before, step_before_last = step, before
         to_vertex = _to_vertex((best, at_best), (second, at_second), (third, at_third))
@@ -66,8 +66,8 @@ def maximum(function: Callable[[float], float], over: Range, tolerance: float) -
             before = (high if best < middle else low) - best
             step = _GOLDEN * before
         # Points nearer than the tolerance would tell noise apart, not sharpness.
-        if abs(step) < tolerance:
-            step = tolerance if best < middle else -tolerance
+        if abs(step) < tolerance_um:
+            step = tolerance_um if best < middle else -tolerance_um
         point = best + step
         value = function(point)
         if value >= at_best:
