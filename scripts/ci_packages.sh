@@ -8,8 +8,6 @@ set -uo pipefail
 declare -A package=(
     [chromium]=chromium
     [mosquitto]=mosquitto
-    [systemd-nspawn]=systemd-container
-    [debootstrap]=debootstrap
     [gcc]=gcc
 )
 
