@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from machine import Machine, machine, require_containers
 
-
 pytestmark = pytest.mark.slow
 
 
