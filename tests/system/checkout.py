@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _LEFT_BEHIND = shutil.ignore_patterns(
-    ".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "runs"
+    *(".git", ".venv*", ".machines", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info"),
+    *("build", "runs"),
 )
 _PIP_DRY_RUN = [
     *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"),
