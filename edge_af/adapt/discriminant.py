@@ -3,8 +3,8 @@
 Fisher's discriminant (Annals of Eugenics 7, 1936) for Gaussian inputs that scatter alike in every
 class has linear logits. What the classes share is used twice: the mean input at a defocus is
 a straight line through slices near it (Cleveland 1979), and the scatter about it is taken from all
-slices together. So three stacks say enough for 41 classes, where a fit by logistic regression,
-which asks nothing of the inputs, needs ten times as many (docs/decisions/adapting.md).
+slices together. So three stacks say more of 41 classes than a logistic regression makes of them,
+which assumes nothing of its inputs (docs/decisions/adapting.md).
 """
 
 import numpy as np

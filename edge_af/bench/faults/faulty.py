@@ -11,7 +11,8 @@ from edge_af.classifier import Sight
 from edge_af.routines.ports import Observer
 from edge_af.scale import DefocusScale
 from hw.camera import Camera, CameraError, CameraStalled, Frame
-from hw.stage import Range, StageDriver, StageFault, StageStopped
+from hw.forwarded import ForwardedStage
+from hw.stage import StageDriver, StageFault, StageStopped
 
 
 @dataclass
@@ -132,38 +133,18 @@ class LineFault:
     lasts: bool = False
 
 
-class FaultyStage:
+class FaultyStage(ForwardedStage):
     """A stage whose line fails during a move, as the serial drivers report it: StageFault."""
 
-    def __init__(self, stage: StageDriver, window: Window, fault: LineFault | None) -> None:
-        self._stage = stage
+    def __init__(self, driver: StageDriver, window: Window, fault: LineFault | None) -> None:
+        super().__init__(driver)
         self._window = window
         self._fault = fault
-
-    @property
-    def step_um(self) -> float:
-        """Smallest move, in um."""
-        return self._stage.step_um
-
-    @property
-    def travel(self) -> Range:
-        """Positions that the mechanics can reach."""
-        return self._stage.travel
-
-    @property
-    def position_um(self) -> float:
-        """Position counted from the steps sent, in um."""
-        return self._stage.position_um
-
-    @property
-    def settled_at_s(self) -> float:
-        """Time of the last step plus the settle time."""
-        return self._stage.settled_at_s
 
     def move_to_um(self, target_um: float) -> None:
         """Move, unless the line has failed or fails on the way."""
         if self._fault is None:
-            self._stage.move_to_um(target_um)
+            self._driver.move_to_um(target_um)
             return
         if self._window.open:
             self._fail(self._fault)
@@ -172,13 +153,13 @@ class FaultyStage:
         def cut() -> None:
             nonlocal cut_short
             cut_short = True
-            self._stage.stop()
+            self._driver.stop()
 
         clock, fault = self._window.clock, self._fault
         if not fault.finishes and clock.now_s() < self._window.begins_s < float("inf"):
             clock.at(self._window.begins_s, cut)
         try:
-            self._stage.move_to_um(target_um)
+            self._driver.move_to_um(target_um)
         except StageStopped:
             if not cut_short:
                 raise
@@ -190,21 +171,6 @@ class FaultyStage:
             self._window.ends_s = float("inf")
         self._window.clock.wait_until_s(self._window.clock.now_s() + fault.silence_s)
         raise StageFault(fault.says)
-
-    def stop(self) -> None:
-        """Stop the motor."""
-        self._stage.stop()
-
-    def take_doubt(self) -> str | None:
-        """Return the driver's own doubt."""
-        return self._stage.take_doubt()
-
-    def __enter__(self) -> Self:
-        self._stage.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stage.__exit__(*error)
 
 
 class SlowObserver:
