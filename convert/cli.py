@@ -151,6 +151,15 @@ def convert(
     from convert.from_model import CALIBRATION, Wishes
     from edge_af.errors import UserError
 
+    of_a_users_model = {
+        "--data": data,
+        "--labels": labels,
+        "--scale": scale,
+        "--preprocess": preprocess,
+        "--um-per-px": um_per_px,
+        "--magnification": magnification,
+        "--na": na,
+    }
     wishes = None
     if data is not None:
         wishes = Wishes(
@@ -172,7 +181,13 @@ def convert(
     if output.suffix != ".tflite":
         raise UserError(f"-o {output}: the model must be called .tflite")
     order = Order(
-        model, output, report or output.with_suffix(".html"), calibration, max_drift_um, wishes
+        model,
+        output,
+        report or output.with_suffix(".html"),
+        calibration,
+        max_drift_um,
+        wishes,
+        tuple(name for name, value in of_a_users_model.items() if value is not None),
     )
     return convert_command(order, as_json)
 

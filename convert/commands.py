@@ -21,7 +21,11 @@ from edge_af.files import write_atomically
 
 @dataclass(frozen=True)
 class Order:
-    """A conversion as it was asked for. `wishes` are for a user's model, not for a run folder."""
+    """A conversion as it was asked for.
+
+    `wishes` are for a user's model, not for a run folder; `named` are the options among them that
+    were given.
+    """
 
     model: Path
     output: Path
@@ -29,6 +33,7 @@ class Order:
     calibration: int | None
     max_drift_um: float
     wishes: Wishes | None
+    named: tuple[str, ...]
 
 
 def convert_command(order: Order, as_json: bool) -> int:
@@ -51,6 +56,11 @@ def convert_command(order: Order, as_json: bool) -> int:
 
 def _prepared(order: Order, folder: Path, listener: Listener) -> Prepared:
     if is_run(order.model):
+        if order.named:
+            raise UserError(
+                f"{order.model} is a training run, which has its own card and pictures: leave out "
+                + ", ".join(order.named)
+            )
         return from_run(order.model, order.calibration, folder, listener.report)
     if order.wishes is None:
         raise UserError(

@@ -142,6 +142,11 @@ def test_mistakes_are_one_line_and_exit_2(trained, tmp_path, capsys):
     data = trained / "data" / "train-mixed-1.csv"
     for program, arguments, said in (
         (convert.cli.app, (tmp_path, "-o", tmp_path / "x.tflite"), "not a finished training run"),
+        (
+            convert.cli.app,
+            (trained / "run", "-o", tmp_path / "x.tflite", "--labels", "folders"),
+            "has its own card and pictures: leave out --labels",
+        ),
         (train.cli.app, ("evaluate", tmp_path / "none.tflite"), "no such file"),
         (
             train.cli.app,
