@@ -35,7 +35,10 @@ PER_DEVIATION = 32.0
 
 
 class PolarSpectrum:
-    """The input transform of a spectral network, prepared once for a tile size and a grid."""
+    """The input transform of a spectral network, prepared once for a tile size and a grid.
+
+    Not for two threads at once.
+    """
 
     def __init__(
         self,
@@ -56,14 +59,12 @@ class PolarSpectrum:
         edges = np.asarray(ring_edges)
         frequencies = min(math.ceil(edges[-1]), tile_px // 2 + 1)
         waves = _windowed_waves(tile_px, frequencies)
-        self._across, self._down = waves[:, None, None].swapaxes(-1, -2), waves[None, :, None]
+        self._across, self._down = waves[:, None].swapaxes(-1, -2), waves[None, :]
         # Element k of the one is as far from the tile's edge as that of the other.
         half = tile_px // 2
         self._near, self._far = slice(1, half + 1), slice(tile_px - 1, tile_px - 1 - half, -1)
-        bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)
-        plane = frequencies**2
-        side, place = np.divmod(bins, plane)
-        self._bins = (3 * side + np.arange(3)[:, None]) * plane + place
+        self._bins, self._starts, self._counts = _cells(tile_px, edges, sectors, frequencies)
+        self._room = _Room(tile_px, half, frequencies, len(self._bins))
         gain = PER_DEVIATION / np.reshape(std, (rings, 1, CHANNELS))
         offset = MIDDLE - np.reshape(mean, (rings, 1, CHANNELS)) * gain
         self._gain, self._offset = gain.astype(np.float32), offset.astype(np.float32)
@@ -79,17 +80,17 @@ class PolarSpectrum:
 
     def raw(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return rings x sectors x CHANNELS, float32: ln(power), and coherence from -1 to 1."""
-        log = self._log.take(tile.transpose(2, 0, 1))
-        log -= log.reshape(3, -1).mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
-        real, imaginary = self._transformed(log)
-        products = np.empty((CHANNELS, self._bins.shape[1]), np.float32)
-        np.multiply(real, real, out=products[:3])
-        products[:3] += imaginary * imaginary
+        room = self._room
+        real, imaginary, products, product = room.real, room.imaginary, room.products, room.product
+        for colour in range(3):
+            self._transform(tile[:, :, colour], real[colour], imaginary[colour])
+            np.multiply(real[colour], real[colour], out=products[colour])
+            products[colour] += np.multiply(imaginary[colour], imaginary[colour], out=product)
         for pair, (a, b) in enumerate(PAIRS):
             np.multiply(real[a], real[b], out=products[3 + 2 * pair])
-            products[3 + 2 * pair] += imaginary[a] * imaginary[b]
+            products[3 + 2 * pair] += np.multiply(imaginary[a], imaginary[b], out=product)
             np.multiply(imaginary[a], real[b], out=products[4 + 2 * pair])
-            products[4 + 2 * pair] -= real[a] * imaginary[b]
+            products[4 + 2 * pair] -= np.multiply(real[a], imaginary[b], out=product)
         features = np.add.reduceat(products, self._starts, axis=1)
         features /= self._counts
         power = features[:3] + np.float32(1e-12)
@@ -100,35 +101,54 @@ class PolarSpectrum:
         features[IMAGINARY] *= scale
         return np.ascontiguousarray(features.T).reshape(self.shape)
 
-    def _transformed(
-        self, log: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the windowed transform of 3 x N x N at the bins: real and imaginary, 3 x bins.
+    def _transform(
+        self, pixels: NDArray[np.uint8], real: NDArray[np.float32], imaginary: NDArray[np.float32]
+    ) -> None:
+        """Write the windowed transform of one colour's log intensity at the bins.
 
         By matrix products over the even and the odd part of the tile in each direction, a quarter
-        of the work of a whole one: on small tiles that is several times faster than numpy's FFT,
-        which does single precision in double.
+        of the work of a whole one: that is several times faster than numpy's FFT, which does
+        single precision in double.
         """
-        near, far = self._near, self._far
-        by_row = _sum_and_difference(log[:, near], log[:, far])
-        # Even and odd across, even and odd down, colour, row, column.
-        parts = _sum_and_difference(by_row[..., near], by_row[..., far])
-        (cos_cos, cos_sin), (sin_cos, sin_sin) = self._down @ (parts @ self._across)
+        room, near, far = self._room, self._near, self._far
+        log = self._log.take(pixels, out=room.log, mode="clip")
+        log -= log.mean(dtype=np.float64).astype(np.float32)
+        _sum_and_difference(log[near], log[far], room.down)
+        # Even and odd across, even and odd down, row, column.
+        _sum_and_difference(room.down[..., near], room.down[..., far], room.across)
+        np.matmul(room.across, self._across, out=room.half_done)
+        np.matmul(self._down, room.half_done, out=room.done)
+        (cos_cos, cos_sin), (sin_cos, sin_sin) = room.done
         # exp(-i(x + y)) = cos x cos y - sin x sin y - i (sin x cos y + cos x sin y); with -y for y
         # the second half of each array.
-        real = _sum_and_difference(cos_cos, -sin_sin)
-        imaginary = _sum_and_difference(-sin_cos, -cos_sin)
-        return real.reshape(-1).take(self._bins), imaginary.reshape(-1).take(self._bins)
+        _sum_and_difference(cos_cos, sin_sin, room.signed[::-1])
+        room.signed.reshape(-1).take(self._bins, out=real, mode="clip")
+        _sum_and_difference(sin_cos, cos_sin, room.signed)
+        room.signed.reshape(-1).take(self._bins, out=imaginary, mode="clip")
+        np.negative(imaginary, out=imaginary)
+
+
+class _Room:
+    """Where a transform keeps what lies between its steps: asking for it anew takes longer."""
+
+    def __init__(self, tile_px: int, half: int, frequencies: int, bins: int) -> None:
+        def room(*shape: int) -> NDArray[np.float32]:
+            return np.empty(shape, np.float32)
+
+        self.log = room(tile_px, tile_px)
+        self.down, self.across = room(2, half, tile_px), room(2, 2, half, half)
+        self.half_done = room(2, 2, half, frequencies)
+        self.done = room(2, 2, frequencies, frequencies)
+        self.signed = room(2, frequencies, frequencies)
+        self.real, self.imaginary = room(3, bins), room(3, bins)
+        self.products, self.product = room(CHANNELS, bins), room(bins)
 
 
 def _sum_and_difference(
-    one: NDArray[np.float32], other: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return both, stacked; `np.stack` would copy them once more."""
-    both = np.empty((2, *one.shape), np.float32)
-    np.add(one, other, out=both[0])
-    np.subtract(one, other, out=both[1])
-    return both
+    one: NDArray[np.float32], other: NDArray[np.float32], into: NDArray[np.float32]
+) -> None:
+    np.add(one, other, out=into[0])
+    np.subtract(one, other, out=into[1])
 
 
 def _windowed_waves(tile_px: int, frequencies: int) -> NDArray[np.float32]:
