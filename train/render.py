@@ -18,6 +18,7 @@ from hw.virtual.picture import draw_picture
 from hw.virtual.procedural import draw_specimen
 from hw.virtual.sensor import Sensor
 from train import instruments, standard
+from train.assorted import draw_assorted
 from train.files import unless_disk_fails
 from train.manifest import Row, read_rows, write_rows
 from train.textures import Texture, digest_of
@@ -26,7 +27,17 @@ SPLITS = {"train": 1, "validation": 2, "test": 3}
 """Each split draws its specimens from a seed sequence of its own: none is ever on both sides."""
 
 KIND_SHARE = {"tissue": 0.55, "smear": 0.27, "sparse": 0.14, "empty": 0.04}
-FIELD_PX = {"tissue": 512, "smear": 512, "sparse": 256, "empty": 256, "picture": 512}
+LEARNED_SHARE = {"tissue": 0.38, "smear": 0.18, "assorted": 0.30, "sparse": 0.10, "empty": 0.04}
+"""What training and validation are made of; tests hold only what a microscope is likely to see."""
+
+FIELD_PX = {
+    "tissue": 512,
+    "smear": 512,
+    "assorted": 512,
+    "picture": 512,
+    "sparse": 256,
+    "empty": 256,
+}
 """Side of the rendered field, about: it holds whole tiles. Sparse ones are small, so that their
 tiles are not all empty."""
 
@@ -85,7 +96,8 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
     rng = np.random.default_rng([plan.seed, SPLITS[plan.split], field])
     slide = plan.slide(field)
     if slide is None:
-        kind = str(rng.choice(list(KIND_SHARE), p=list(KIND_SHARE.values())))
+        share = KIND_SHARE if plan.split == "test" else LEARNED_SHARE
+        kind = str(rng.choice(list(share), p=list(share.values())))
     else:
         kind = "picture"
     random_optics = plan.optics == "randomised" or (plan.optics == "mixed" and field % 2 == 1)
@@ -94,7 +106,9 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
     side_px = plan.tile_px * max(1, round(FIELD_PX[kind] / plan.tile_px))
     shape_px = (side_px, side_px)
     seed = int(rng.integers(2**62))
-    if slide is None:
+    if kind == "assorted":
+        specimen = draw_assorted(seed, shape_px, optics.um_per_px)
+    elif slide is None:
         specimen = draw_specimen(seed, kind, shape_px, optics.um_per_px)
     else:
         thickness_um = float(rng.uniform(0, THICKEST_UM))

@@ -53,11 +53,7 @@ def draw_picture(
     field = seamless(np.stack([_resampled(colour, wanted_px) for colour in part]))
     relief_um = smooth_noise(rng, shape_px, _RELIEF_UM / um_per_px) * np.float32(thickness_um / 4)
     depth_um = np.clip(relief_um, -thickness_um / 2, thickness_um / 2)
-    layers = [
-        Layer(colour, (float(stain[0]), float(stain[1]), float(stain[2])), depth_um)
-        for colour, stain in zip(field, np.eye(3), strict=True)
-    ]
-    return from_layers(layers, 0.0, "picture")
+    return from_layers([Layer(field, (1.0, 1.0, 1.0), depth_um)], 0.0, "picture")
 
 
 def seamless(field: Map) -> Map:

@@ -59,7 +59,8 @@ class Canvas:
         return float(drawn[0]), float(drawn[1]), float(drawn[2])
 
 
-def _nuclei(canvas: Canvas, count: int, chromatin: Map) -> Map:
+def nuclei(canvas: Canvas, count: int, chromatin: Map) -> Map:
+    """Return the density of so many nuclei, their inside as lumpy as `chromatin` says."""
     rng = canvas.rng
     density = canvas.blank()
     edge = rng.uniform(0.06, 0.25)
@@ -76,7 +77,8 @@ def _nuclei(canvas: Canvas, count: int, chromatin: Map) -> Map:
     return np.asarray(density * clumps, np.float32)
 
 
-def _red_cells(canvas: Canvas, count: int) -> Map:
+def red_cells(canvas: Canvas, count: int) -> Map:
+    """Return the density of so many red cells."""
     rng = canvas.rng
     density = canvas.blank()
     for _ in range(count):
@@ -92,7 +94,7 @@ def _red_cells(canvas: Canvas, count: int) -> Map:
     return density
 
 
-def _tilt_um(canvas: Canvas) -> Map:
+def tilt_um(canvas: Canvas) -> Map:
     """Draw a tilt of up to 1 um across the frame."""
     across_um, angle = canvas.rng.uniform(0, 1.0), canvas.rng.uniform(0, 2 * np.pi)
     y = np.linspace(-0.5, 0.5, canvas.shape_px[0], dtype=np.float32)[:, None]
@@ -100,7 +102,7 @@ def _tilt_um(canvas: Canvas) -> Map:
     return np.asarray(np.float32(across_um) * (np.sin(angle) * y + np.cos(angle) * x), np.float32)
 
 
-def _relief_um(canvas: Canvas, thickness_um: float) -> Map:
+def relief_um(canvas: Canvas, thickness_um: float) -> Map:
     """Draw how deep a structure runs: through the whole section, up and down every few um."""
     noise = smooth_noise(canvas.rng, canvas.shape_px, canvas.px(3, 8))
     return np.asarray(np.clip(noise / 3, -0.5, 0.5) * np.float32(thickness_um), np.float32)
@@ -112,7 +114,7 @@ def tissue(canvas: Canvas) -> Specimen:
     thickness_um = rng.uniform(0, 4)
 
     def layer(density: Map, stain: Stain) -> Layer:
-        return Layer(density, stain, _relief_um(canvas, thickness_um))
+        return Layer(density, stain, relief_um(canvas, thickness_um))
 
     coverage = rng.uniform(-0.3, 1.8)
     section = soft_step(smooth_noise(rng, shape, canvas.px(8, 30)) + np.float32(coverage), 0.1)
@@ -126,28 +128,28 @@ def tissue(canvas: Canvas) -> Specimen:
         fibres = soft_step(strands - np.float32(rng.uniform(0.6, 1.6)), 0.3) * section
         layers.append(layer(fibres, canvas.stain(EOSIN, rng.uniform(0.1, 0.5))))
     chromatin = fractal_noise(rng, shape, rng.uniform(0.8, 1.6), canvas.px(0.5, 2))
-    nuclei = _nuclei(canvas, canvas.count(1000, 9000), chromatin) * (0.15 + 0.85 * section)
-    layers.append(layer(nuclei, canvas.stain(HAEMATOXYLIN, rng.uniform(0.4, 1.1))))
+    cells = nuclei(canvas, canvas.count(1000, 9000), chromatin) * (0.15 + 0.85 * section)
+    layers.append(layer(cells, canvas.stain(HAEMATOXYLIN, rng.uniform(0.4, 1.1))))
     if rng.random() < 0.4:
-        red = _red_cells(canvas, canvas.count(100, 1500))
+        red = red_cells(canvas, canvas.count(100, 1500))
         layers.append(layer(red, canvas.stain(HAEMOGLOBIN, rng.uniform(0.2, 0.6))))
-    return from_layers(layers, _tilt_um(canvas), "tissue")
+    return from_layers(layers, tilt_um(canvas), "tissue")
 
 
 def smear(canvas: Canvas) -> Specimen:
     """Return a blood smear: red cells, now and then a white one, on clear glass."""
     rng = canvas.rng
-    red = _red_cells(canvas, canvas.count(800, 9000))
+    red = red_cells(canvas, canvas.count(800, 9000))
     texture = fractal_noise(rng, canvas.shape_px, 1.2, canvas.px(1, 6))
     red *= np.maximum(0.3, 1 + np.float32(rng.uniform(0.02, 0.15)) * texture)
     haemoglobin = canvas.stain(HAEMOGLOBIN, rng.uniform(0.15, 0.5))
     layers = [Layer(red, haemoglobin, 0.0)]
     chromatin = fractal_noise(rng, canvas.shape_px, 1.2, canvas.px(0.5, 2))
-    white = _nuclei(canvas, canvas.count(0, 200), chromatin)
+    white = nuclei(canvas, canvas.count(0, 200), chromatin)
     if white.any():
         stain = canvas.stain(HAEMATOXYLIN, rng.uniform(0.5, 1.0))
         layers.append(Layer(white, stain, float(rng.uniform(-0.5, 0.5))))
-    return from_layers(layers, _tilt_um(canvas), "smear")
+    return from_layers(layers, tilt_um(canvas), "smear")
 
 
 def sparse(canvas: Canvas) -> Specimen:
@@ -157,13 +159,13 @@ def sparse(canvas: Canvas) -> Specimen:
     layers = []
     for _ in range(rng.integers(1, 3)):
         if rng.random() < 0.5:
-            cell = _red_cells(canvas, 1)
+            cell = red_cells(canvas, 1)
             stain = canvas.stain(HAEMOGLOBIN, rng.uniform(0.25, 0.5))
         else:
-            cell = _nuclei(canvas, 1, chromatin)
+            cell = nuclei(canvas, 1, chromatin)
             stain = canvas.stain(HAEMATOXYLIN, rng.uniform(0.5, 1.0))
         layers.append(Layer(cell, stain, float(rng.uniform(-0.5, 0.5))))
-    return from_layers(layers, _tilt_um(canvas), "sparse")
+    return from_layers(layers, tilt_um(canvas), "sparse")
 
 
 def empty(canvas: Canvas) -> Specimen:

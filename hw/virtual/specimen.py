@@ -18,8 +18,9 @@ full range below which a whole field is empty."""
 class Layer:
     """One stained structure: where it absorbs, in which colours, and how deep it lies.
 
-    `density` is H x W, float32, >= 0; `stain` is the optical density per unit density of red,
-    green and blue; `depth_um` a scalar or an H x W map.
+    `density` is H x W, or 3 x H x W where it differs between colours, float32, >= 0; `stain` is
+    the optical density per unit density of red, green and blue; `depth_um` a scalar or an H x W
+    map.
     """
 
     density: NDArray[np.float32]
@@ -98,16 +99,16 @@ def from_layers(layers: list[Layer], tilt_um: NDArray[np.float32] | float, kind:
     highest = max(float(depth.max()) for depth in depths)
     count = int(np.ceil((highest - lowest) / PLANE_SPACING_UM)) + 1
     planes_um = lowest + PLANE_SPACING_UM * np.arange(count, dtype=np.float64)
-    height_px, width_px = layers[0].density.shape
+    height_px, width_px = layers[0].density.shape[-2:]
     density = np.zeros((count, 3, height_px, width_px), np.float32)
     for layer, depth in zip(layers, depths, strict=True):
         at = (depth - lowest) / PLANE_SPACING_UM
         for plane in range(count):
             share = np.maximum(0.0, 1 - np.abs(at - plane), dtype=np.float32)
             if share.any():
-                part = layer.density * share
+                part = np.broadcast_to(layer.density * share, density.shape[1:])
                 for colour in range(3):
-                    density[plane, colour] += part * np.float32(layer.stain[colour])
+                    density[plane, colour] += part[colour] * np.float32(layer.stain[colour])
     total = density.sum(axis=0)
     absorbed_share = np.zeros_like(total)
     np.divide(1 - 10.0**-total, total, out=absorbed_share, where=total > 0)

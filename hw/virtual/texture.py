@@ -49,6 +49,14 @@ def fibre_noise(
     return _filtered(rng, shape_px, gain.astype(np.float32))
 
 
+def softened(values: Map, sigma_px: float) -> Map:
+    """Return `values` blurred by a Gaussian, over the edges as if they went on."""
+    fy, fx = _frequencies((values.shape[0], values.shape[1]))
+    gain = np.exp(-2 * (np.pi * sigma_px) ** 2 * (fy**2 + fx**2))
+    blurred = np.fft.irfft2(np.fft.rfft2(values) * gain, s=values.shape)
+    return np.maximum(0, blurred, dtype=np.float32)
+
+
 def soft_step(values: Map, softness: float) -> Map:
     """Return 0 to 1 as `values` pass zero over about `softness`."""
     return np.asarray(0.5 + 0.5 * np.tanh(values / np.float32(softness)), np.float32)
