@@ -58,8 +58,9 @@ def require_fit(um_per_px: float, shape_px: tuple[int, int], model: tuple[float,
 def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     """Return up to `most` tiles at `um_per_px`, those with the most content first.
 
-    The frame is resampled if its pixels differ. Tiles lie edge to edge about the middle. Raises
-    ModelError if the frame does not fit.
+    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, as many as fit
+    to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if the frame
+    does not fit.
     """
     height_px, width_px = frame.pixels.shape[:2]
     require_fit(frame.um_per_px, (height_px, width_px), (um_per_px, tile_px))
@@ -68,16 +69,21 @@ def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     if scale != 1:
         size = max(tile_px, round(width_px * scale)), max(tile_px, round(height_px * scale))
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
-    rows, columns = (extent // tile_px for extent in pixels.shape[:2])
-    top, left = (extent % tile_px // 2 for extent in pixels.shape[:2])
-    held = contents(pixels[top : top + rows * tile_px, left : left + columns * tile_px], tile_px)
-    fullest = np.argsort(-held, axis=None, kind="stable")[:most]
-    tiles = []
-    for row, column in zip(*np.unravel_index(fullest, held.shape), strict=True):
-        corner_px = top + int(row) * tile_px, left + int(column) * tile_px
-        part = pixels[corner_px[0] : corner_px[0] + tile_px, corner_px[1] : corner_px[1] + tile_px]
-        tiles.append(Tile(part, corner_px, float(held[row, column])))
-    return tiles
+    tops, lefts = (_corners(extent, tile_px) for extent in pixels.shape[:2])
+    corners_px = [(top, left) for top in tops for left in lefts]
+    parts = [pixels[top : top + tile_px, left : left + tile_px] for top, left in corners_px]
+    held = contents(np.concatenate(parts, axis=1), tile_px)[0]
+    fullest = np.argsort(-held, kind="stable")[:most]
+    return [Tile(parts[index], corners_px[index], float(held[index])) for index in fullest]
+
+
+def _corners(extent_px: int, tile_px: int) -> list[int]:
+    """Return where tiles begin along a side; a single one lies in the middle."""
+    count = int(extent_px / tile_px + 0.5)
+    room_px = extent_px - tile_px
+    if count == 1:
+        return [room_px // 2]
+    return [round(number * room_px / (count - 1)) for number in range(count)]
 
 
 def _scale(um_per_px: float, model_um_per_px: float) -> float:

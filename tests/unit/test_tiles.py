@@ -81,22 +81,22 @@ def test_a_saturated_tile_holds_nothing(extreme, share, counts):
 def test_a_frame_at_the_models_pitch_is_cut_as_it_is():
     pixels = noise(1)
     tiles = cut(frame_of(pixels), MODEL_UM_PER_PX, TILE_PX, most=100)
-    assert len(tiles) == 3 * 5
+    assert len(tiles) == 4 * 5
     for tile in tiles:
         top, left = tile.corner_px
         assert np.array_equal(tile.pixels, pixels[top : top + TILE_PX, left : left + TILE_PX])
         assert tile.content == content(tile.pixels)
     tops, lefts = ({tile.corner_px[axis] for tile in tiles} for axis in (0, 1))
-    assert tops == {48, 176, 304}  # 480 = 48 + 3 * 128 + 48
+    assert tops == {0, 117, 235, 352}  # 480 = 352 + 128
     assert lefts == {0, 128, 256, 384, 512}
 
 
 def test_the_fullest_tiles_come_first_and_no_more_than_asked():
-    pixels = noise(1)
-    pixels[176:304, 256:384] = blob()
+    pixels = noise(1, mean=180)
+    pixels[117:245, 256:384] = blob()
     tiles = cut(frame_of(pixels), MODEL_UM_PER_PX, TILE_PX, most=4)
     assert len(tiles) == 4
-    assert tiles[0].corner_px == (176, 256)
+    assert tiles[0].corner_px == (117, 256)
     contents = [tile.content for tile in tiles]
     assert contents == sorted(contents, reverse=True)
 
@@ -148,6 +148,18 @@ def test_a_frame_is_cut_into_whole_tiles_or_refused(height_px, width_px, um_per_
     tiles = cut(frame, MODEL_UM_PER_PX, TILE_PX, most=3)
     assert 1 <= len(tiles) <= 3
     assert all(tile.pixels.shape == (TILE_PX, TILE_PX, 3) for tile in tiles)
+
+
+@given(st.integers(TILE_PX, 700), st.integers(TILE_PX, 700))
+@settings(max_examples=40, deadline=None)
+def test_tiles_reach_the_edges_and_leave_little_out(height_px, width_px):
+    tiles = cut(frame_of(np.zeros((height_px, width_px, 3), np.uint8)), 0.35, TILE_PX, most=100)
+    for axis, extent_px in enumerate((height_px, width_px)):
+        corners = sorted({tile.corner_px[axis] for tile in tiles})
+        assert abs(corners[0] + corners[-1] + TILE_PX - extent_px) <= 1
+        apart = np.diff(corners)
+        assert len(corners) == np.floor(extent_px / TILE_PX + 0.5)
+        assert all((apart >= 0.5 * TILE_PX - 1) & (apart <= 1.5 * TILE_PX + 1))
 
 
 @pytest.mark.parametrize(
