@@ -25,10 +25,10 @@ fit() { # NAME SUFFIX-OF-MANIFESTS OPTION...
 
 render train "$tiles" "$side"
 render validation "$((tiles / 3 + 32))" "$side"
-render train "$our_tiles" 128
-render validation "$((our_tiles / 4))" 128
+render train "$our_tiles" 256
+render validation "$((our_tiles / 4))" 256
 suffix=-${side}px
-[ "$side" != 128 ] || suffix=
+[ "$side" != 256 ] || suffix=
 for name in mobilenetv2 resnet50 vgg16 vgg19; do
     fit "$name" "$suffix" --recipe paper --epochs "$epochs"
 done

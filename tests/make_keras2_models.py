@@ -1,9 +1,9 @@
 """Make classifiers as a user of TensorFlow 2.12 has them, in an environment that has that version.
 
-    make_keras2_models.py OUT DATA [--base mobilenet_v2] [--alpha 0.35]
+    make_keras2_models.py OUT DATA [--base mobilenet_v2] [--alpha 0.35] [--epochs 0]
 
-DATA has a folder for each class. The architecture and head are the paper's, untrained; the order of
-the classes is the one that Keras gives them. OUT gets model.h5, model.keras, the folder
+DATA has a folder for each class. The architecture and head are the paper's, trained for so many
+epochs on pixels from 0 to 1; the order of the classes is the one that Keras gives them. OUT gets model.h5, model.keras, the folder
 saved_model, and class_indices.json.
 """
 
@@ -33,10 +33,14 @@ def network(name, shape, alpha, classes):
 
 def main(given):
     tf.keras.utils.set_random_seed(5)
-    generator = tf.keras.preprocessing.image.ImageDataGenerator()
-    learn = generator.flow_from_directory(given.data)
-    shape = (given.tile_px, given.tile_px, 3)
-    model = network(given.base, shape, given.alpha, learn.num_classes)
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255)
+    side = given.tile_px, given.tile_px
+    learn = generator.flow_from_directory(given.data, target_size=side, seed=5)
+    model = network(given.base, (*side, 3), given.alpha, learn.num_classes)
+    if given.epochs:
+        pace = tf.keras.optimizers.schedules.CosineDecay(2e-3, given.epochs * len(learn))
+        model.compile(tf.keras.optimizers.Adam(pace), "categorical_crossentropy", ["accuracy"])
+        model.fit(learn, epochs=given.epochs, verbose=2)
     given.out.mkdir(parents=True, exist_ok=True)
     model.save(given.out / "model.h5")
     model.save(given.out / "model.keras")
@@ -51,4 +55,5 @@ if __name__ == "__main__":
     parser.add_argument("--base", default="mobilenet_v2")
     parser.add_argument("--alpha", type=float, default=0.35)
     parser.add_argument("--tile-px", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=0)
     main(parser.parse_args())

@@ -42,12 +42,25 @@ def turned(x: NDArray[np.float32], sectors: int) -> NDArray[np.float32]:
     return result
 
 
+def mirrored(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return spectra (n, rings, sectors, channels) of the same tiles upside down."""
+    return x[:, :, ::-1]
+
+
 def turned_at_random(x: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Turn about half of all batches.
+    """Turn about half of the tiles, and mirror about half.
 
     A turned tile is what an instrument with its coma in another direction would have seen.
     """
-    return turned(x.astype(np.float32), int(rng.integers(x.shape[2]) * rng.integers(2)))
+    result = x.astype(np.float32)
+    sectors = x.shape[2]
+    turns = rng.integers(sectors, size=len(x)) * rng.integers(2, size=len(x))
+    for turn in range(1, sectors):
+        chosen = turns == turn
+        result[chosen] = turned(result[chosen], turn)
+    upside_down = rng.random(len(x)) < 0.5
+    result[upside_down] = mirrored(result[upside_down])
+    return result
 
 
 def flipped(x: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_af.classifier import MOST_TILES, Classifier, entropy_nats, novelty
 from edge_af.errors import UserError
 from edge_af.tiles import SAME_PITCH, Tile, content
+from train import standard
 from train.manifest import Row
 from train.metrics import Verdicts
 from train.reading import by_file, common_um_per_px, read_tiles
@@ -31,7 +32,9 @@ class Labelled:
     content: float
 
 
-def rendered(optics: str, tiles: int, seed: int, tile_px: int = 128) -> Iterator[Labelled]:
+def rendered(
+    optics: str, tiles: int, seed: int, tile_px: int = standard.TILE_PX
+) -> Iterator[Labelled]:
     """Yield `tiles` tiles of test specimens within the scale; `optics` as in RenderPlan."""
     plan = RenderPlan("test", optics, seed, tile_px)
     left = tiles
@@ -46,7 +49,7 @@ def rendered(optics: str, tiles: int, seed: int, tile_px: int = 128) -> Iterator
 
 
 def rendered_frames(
-    optics: str, frames: int, seed: int, tile_px: int = 128
+    optics: str, frames: int, seed: int, tile_px: int = standard.TILE_PX
 ) -> Iterator[list[Labelled]]:
     """Yield all tiles of `frames` frames within the scale, each of another test specimen."""
     plan = RenderPlan("test", optics, seed, tile_px, planes=1)

@@ -2,7 +2,7 @@
 
 from edge_af.scale import PAPER41_LABELS, DefocusScale
 
-TILE_PX = 128
+TILE_PX = 256
 UM_PER_PX = 0.35
 
 LABELS = PAPER41_LABELS

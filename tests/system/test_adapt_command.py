@@ -36,8 +36,6 @@ NOT_YET = {
     )
 }
 
-TILE_PX = 128
-
 
 class Field:
     """One place on a specimen, seen through an instrument."""
@@ -75,12 +73,13 @@ class Errors(NamedTuple):
 def errors(classifier, fields, places_um, taken_for_um_per_px=None):
     """Judge against the true defocus of each tile, or of the field."""
     tiles_um, frames_um = [], []
+    side_px = classifier.card.tile_px
     for field in fields:
         for z_um in places_um:
             pixels = field.pixels(z_um)
             frame = Frame(pixels, 0.0, 0.0, taken_for_um_per_px or field.um_per_px)
-            tiles = cut(frame, classifier.card.um_per_px, TILE_PX, 1000)
-            areas = [field.specimen.area(*tile.corner_px, TILE_PX, TILE_PX) for tile in tiles]
+            tiles = cut(frame, classifier.card.um_per_px, side_px, 1000)
+            areas = [field.specimen.area(*tile.corner_px, side_px, side_px) for tile in tiles]
             full = np.array([area.content >= CONTENT_FLOOR for area in areas])
             truth_um = np.array([z_um - area.depth_um for area in areas])
             answers = classifier.answer(classifier.features(tiles))[full]

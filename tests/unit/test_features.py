@@ -5,8 +5,8 @@ import pytest
 
 from edge_af.spectrum import CHANNELS, IMAGINARY, MIDDLE, PolarSpectrum
 from train import standard
-from train.architectures.spectral_mobilenet import RING_EDGES, SECTORS
-from train.augment import distorted, flipped, turned
+from train.architectures import spectral_mobilenet
+from train.augment import distorted, flipped, mirrored, turned, turned_at_random
 from train.manifest import Row
 from train.targets import TARGET_SPREAD_UM, soft_targets
 
@@ -43,26 +43,45 @@ def test_unknown_content_counts_as_content():
     assert target.argmax() == 20
 
 
+LOOK = spectral_mobilenet.SMALL.input
+
+
 class TestTurned:
     """Turning a picture turns its spectrum: the rule of augmentation against real pixels."""
 
+    TILE = np.random.default_rng(3).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    RINGS = slice(12, None)  # nearer the centre a cell holds one bin, at its edge
+
+    def spectrum(self, tile):
+        count = (len(LOOK.ring_edges) - 1) * CHANNELS
+        transform = PolarSpectrum(128, LOOK.ring_edges, LOOK.sectors, [0.0] * count, [1.0] * count)
+        return transform.raw(np.ascontiguousarray(tile)) + np.float32(MIDDLE)
+
+    def apart(self, one, other):
+        return np.abs(one - other)[self.RINGS].mean()
+
     def test_a_quarter_turn_of_the_picture_is_four_sectors(self):
-        count = (len(RING_EDGES) - 1) * CHANNELS
-        transform = PolarSpectrum(
-            standard.TILE_PX, RING_EDGES, SECTORS, [0.0] * count, [1.0] * count
-        )
-        tile = np.random.default_rng(3).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-        before = transform.raw(tile)[None] + np.float32(MIDDLE)
-        predicted = turned(before, 4)[0]
-        rings = slice(12, None)  # nearer the centre a cell holds one bin, at its edge
-        errors = []
-        for turn in (1, 3):  # one of them turns the spectrum the way that `turned` does
-            picture = np.ascontiguousarray(np.rot90(tile, turn))
-            after = transform.raw(picture) + np.float32(MIDDLE)
-            errors.append(np.abs(predicted - after)[rings].mean())
-        unturned = np.abs(before[0] - after)[rings].mean()
-        assert min(errors) < 0.1 * unturned
+        before = self.spectrum(self.TILE)
+        predicted = turned(before[None], 4)[0]
+        # One of them turns the spectrum the way that `turned` does.
+        after = [self.spectrum(np.rot90(self.TILE, turn)) for turn in (1, 3)]
+        errors = [self.apart(predicted, one) for one in after]
+        assert min(errors) < 0.1 * self.apart(before, after[1])
         assert min(errors) < 0.3 * max(errors)
+
+    def test_a_picture_upside_down_has_the_mirrored_spectrum(self):
+        before, after = self.spectrum(self.TILE), self.spectrum(self.TILE[::-1])
+        # Not less: what lies on the line between two sectors counts to the same one both times.
+        assert self.apart(mirrored(before[None])[0], after) < 0.2 * self.apart(before, after)
+
+    def test_at_random_half_are_turned_and_half_mirrored(self):
+        x = np.random.default_rng(0).integers(0, 256, (4000, 2, 8, CHANNELS), dtype=np.uint8)
+        result = turned_at_random(x, np.random.default_rng(1))
+        same = (result == x).all(axis=(1, 2, 3)).mean()
+        only_mirrored = (result == x[:, :, ::-1]).all(axis=(1, 2, 3)).mean()
+        # Of those that are turned, one in eight goes by no sector.
+        assert same == pytest.approx((1 / 2 + 1 / 16) / 2, abs=0.03)
+        assert only_mirrored == pytest.approx((1 / 2 + 1 / 16) / 2, abs=0.03)
 
     def test_half_a_turn_conjugates(self):
         x = np.random.default_rng(0).uniform(0, 255, (5, 4, 8, CHANNELS)).astype(np.float32)

@@ -198,7 +198,7 @@ def test_mistakes_are_told_in_one_line(manifest, tmp_path, capfd):
         ((tmp_path / "new", *data, "--recipe", "none"), "choose one of edge-af, paper"),
         ((tmp_path / "new", *data, "--arch", "mobilenetv2-x"), "no architecture"),
         ((tmp_path / "new", *data, "--recipe", "paper", "--epochs", 1), "2 stages"),
-        ((tmp_path / "new", *data, "--arch", "spectral-mobilenet"), "at least 128 px"),
+        ((tmp_path / "new", *data, "--arch", "spectral-mobilenet"), "at least 256 px"),
         ((tmp_path / "new", *data, "--arch", "vgg16"), "at least 32 px"),
         ((tmp_path / "new", *data, "--arch", "tiny", "--weights", "x"), "no base"),
     ):
@@ -276,7 +276,8 @@ def test_sigkill_in_mid_epoch(tmp_path):
     def command(name, *more):
         return [Path(sys.executable).with_name("edge-af-train"), "fit", tmp_path / name, *more]
 
-    options = "--data", manifest, "--batch", "8", "--epochs", str(epochs)
+    small = "--arch", "spectral-mobilenet-128"
+    options = *small, "--data", manifest, "--batch", "8", "--epochs", str(epochs)
     subprocess.run(command("whole", *options), check=True)
     killed = subprocess.Popen(command("cut", *options))
     while read_state(tmp_path / "cut").epoch < 2:

@@ -9,6 +9,7 @@ from edge_af.sharpness import tenengrad
 from train.instruments import randomised
 from train.manifest import read_rows
 from train.render import RenderPlan, render, render_field
+from train.standard import TILE_PX
 
 
 def ignore(done):
@@ -71,5 +72,5 @@ def test_rendering_goes_on_where_it_was_interrupted(tmp_path):
 def test_every_tile_is_labelled_within_reach(kind):
     plan = RenderPlan("train", kind, seed=3, planes=2)
     for tile in render_field(plan, 1):
-        assert tile.pixels.shape == (128, 128, 3)
+        assert tile.pixels.shape == (TILE_PX, TILE_PX, 3)
         assert abs(tile.defocus_um) < plan.range_um + 4

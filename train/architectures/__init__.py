@@ -10,6 +10,7 @@ ARCHITECTURES = {
     one.name: one
     for one in (
         spectral_mobilenet.ARCHITECTURE,
+        spectral_mobilenet.SMALL,
         mobilenetv2.of_width(1),
         resnet50.ARCHITECTURE,
         vgg16.ARCHITECTURE,

@@ -3,25 +3,33 @@
 What blur does lies in how the spectrum falls and ripples from ring to ring, so the blocks run
 along the rings, and the rings are kept apart to the end. The sectors of a ring are read together
 by the first layer, which so can form any angular harmonic: astigmatism and coma show there.
+
+For tiles of 256 px, which hold the blur at the ends of the range, and a smaller one for 128 px.
 """
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from edge_af.spectrum import MIDDLE, PER_DEVIATION
 from train.architectures.base import Architecture, Shape
 from train.looks import Spectrum
 
-RING_EDGES = (
-    # Single rings near the centre, where a large defocus has all its signal; wider ones beyond.
-    *(float(edge) for edge in range(1, 13)),
-    *(float(edge) for edge in range(13, 33, 2)),
-    *(float(edge) for edge in np.linspace(33, 64, 11)),
-)
 SECTORS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How large a network is: channels, inverted residual blocks, and units of the last layer."""
+
+    channels: int
+    blocks: int
+    units: int
 
 
 def _block(x: keras.KerasTensor, expansion: int = 3) -> keras.KerasTensor:
@@ -34,20 +42,33 @@ def _block(x: keras.KerasTensor, expansion: int = 3) -> keras.KerasTensor:
     return layers.Add()([x, layers.BatchNormalization()(inner)])
 
 
-def _build(shape: Shape, classes: int, _weights: Path | None) -> keras.Model:
+def _build(size: _Size, shape: Shape, classes: int, _weights: Path | None) -> keras.Model:
     inputs = keras.Input(shape, name="spectrum")
     x = layers.Rescaling(1 / PER_DEVIATION, -MIDDLE / PER_DEVIATION)(inputs)
     x = layers.ZeroPadding2D(((1, 1), (0, 0)))(x)
-    x = layers.Conv2D(64, (3, shape[1]), strides=2, use_bias=False)(x)
+    x = layers.Conv2D(size.channels, (3, shape[1]), strides=2, use_bias=False)(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
-    for _ in range(3):
+    for _ in range(size.blocks):
         x = _block(x)
     x = layers.Flatten()(x)
     x = layers.Dropout(0.2)(x)
-    x = layers.Dense(256, use_bias=False)(x)
+    x = layers.Dense(size.units, use_bias=False)(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     x = layers.Dropout(0.2)(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="spectral-mobilenet")
 
 
-ARCHITECTURE = Architecture("spectral-mobilenet", Spectrum(RING_EDGES, SECTORS), 512, _build)
+def _edges(*parts: NDArray[np.number]) -> tuple[float, ...]:
+    return tuple(float(edge) for part in parts for edge in part)
+
+
+# Single rings near the centre, where a large defocus has all its signal; wider ones beyond.
+_RINGS_128 = _edges(np.arange(1, 13), np.arange(13, 33, 2), np.linspace(33, 64, 11))
+_RINGS_256 = _edges(np.arange(1, 25), np.arange(25, 65, 4), np.linspace(66, 128, 11))
+
+ARCHITECTURE = Architecture(
+    "spectral-mobilenet", Spectrum(_RINGS_256, SECTORS), 512, partial(_build, _Size(128, 4, 384))
+)
+SMALL = Architecture(
+    "spectral-mobilenet-128", Spectrum(_RINGS_128, SECTORS), 512, partial(_build, _Size(64, 3, 256))
+)

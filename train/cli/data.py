@@ -11,6 +11,7 @@ import typer
 from edge_af.cli.options import UmPerPx, within
 from edge_af.cli.progress import progress
 from edge_af.errors import UserError
+from train import standard
 from train.cli.options import By, Labels, Seed, Tiles
 
 _CORES = os.cpu_count() or 1
@@ -36,7 +37,7 @@ class Split(StrEnum):
 TilePx = Annotated[
     int,
     typer.Option(
-        callback=within(32, 1024, "px"), help="Side of a tile; 224 is the paper's, 128 ours."
+        callback=within(32, 1024, "px"), help="Side of a tile; 224 is the paper's, 256 ours."
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that render.")]
@@ -47,7 +48,7 @@ def render(
     tiles: Tiles = 10_000,
     split: Split = Split.TRAIN,
     optics: Optics = Optics.MIXED,
-    tile_px: TilePx = 128,
+    tile_px: TilePx = standard.TILE_PX,
     texture: Annotated[
         list[Path] | None,
         typer.Option(
@@ -125,7 +126,7 @@ def import_(
         int, typer.Option(min=1, max=10_000, help="How many tiles of each slice.")
     ] = 24,
     um_per_px: UmPerPx = None,
-    tile_px: TilePx = 128,
+    tile_px: TilePx = standard.TILE_PX,
     tile_um_per_px: Annotated[
         float,
         typer.Option(
