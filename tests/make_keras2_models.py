@@ -3,8 +3,8 @@
     make_keras2_models.py OUT DATA [--base mobilenet_v2] [--alpha 0.35] [--epochs 0]
 
 DATA has a folder for each class. The architecture and head are the paper's, trained for so many
-epochs on pixels from 0 to 1; the order of the classes is the one that Keras gives them. OUT gets model.h5, model.keras, the folder
-saved_model, and class_indices.json.
+epochs on pixels from 0 to 1; the order of the classes is the one that Keras gives them. OUT gets
+model.h5, model.keras, the folder saved_model, and class_indices.json.
 """
 
 import argparse

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.virtual.fourier import fft, rfft
+
 KERNEL_PX = 128
 """Side of the PSF window in camera pixels. At 0.35 um/px it reaches +-22 um, which holds the blur
 of NA 0.75 up to 19 um out of focus."""
@@ -126,14 +128,9 @@ def _intensity(
 
 
 def _otf_at(kept: NDArray[np.intp], intensity: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return rows and columns `kept` of the PSF's fft2, scaled to 1 at zero (the first kept).
-
-    NumPy transforms single precision forwards in double, but casts slowly: casting here is faster.
-    """
-    wide = intensity.astype(np.complex128)
-    along_x = np.fft.fft(wide, axis=1, out=wide)[:, kept].astype(np.complex64)
-    wide = along_x.astype(np.complex128)
-    otf = np.fft.fft(wide, axis=0, out=wide)[kept].astype(np.complex64)
+    """Return rows and columns `kept` of the PSF's fft2, scaled to 1 at zero (the first kept)."""
+    along_x = fft(intensity.astype(np.complex64), axis=1)[:, kept]
+    otf = fft(along_x, axis=0)[kept]
     return np.asarray(otf / otf[0, 0], np.complex64)
 
 
@@ -201,11 +198,11 @@ def kernel_to_otf(small: NDArray[np.float32], shape_px: tuple[int, int]) -> NDAr
     """Return the rfft2 of a centred kernel laid into a frame of `shape_px`."""
     height_px, width_px = shape_px
     half = KERNEL_PX // 2
-    rows = np.zeros((KERNEL_PX, width_px))
+    rows = np.zeros((KERNEL_PX, width_px), np.float32)
     rows[:, :half] = small[:, :half]
     rows[:, -half:] = small[:, half:]
-    along_x = np.fft.rfft(rows, axis=1).astype(np.complex64)
-    padded = np.zeros((height_px, along_x.shape[1]), np.complex128)
+    along_x = rfft(rows)
+    padded = np.zeros((height_px, along_x.shape[1]), np.complex64)
     padded[:half] = along_x[:half]
     padded[-half:] = along_x[half:]
-    return np.fft.fft(padded, axis=0, out=padded).astype(np.complex64)
+    return fft(padded, axis=0)

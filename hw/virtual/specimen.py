@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.virtual.fourier import rfft2
+
 PLANE_SPACING_UM = 1.0
 """About one depth of field at NA 0.75: finer planes would not be told apart."""
 
@@ -49,7 +51,7 @@ class Specimen:
         self, planes_um: NDArray[np.float64], absorbed: NDArray[np.float32], kind: str
     ) -> None:
         self.kind = kind
-        self.spectra = np.fft.rfft2(absorbed)
+        self.spectra = rfft2(absorbed)
         green = absorbed[:, 1]
         self._green = green.sum(axis=0)
         self._detail = np.zeros_like(green)

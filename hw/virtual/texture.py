@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.virtual.fourier import rfft2
+
 Map = NDArray[np.float32]
 
 
@@ -14,7 +16,7 @@ def _frequencies(shape_px: tuple[int, int]) -> tuple[Map, Map]:
 
 def _filtered(rng: np.random.Generator, shape_px: tuple[int, int], gain: Map) -> Map:
     white = rng.standard_normal(shape_px, dtype=np.float32)
-    spectrum = np.fft.rfft2(white) * gain
+    spectrum = rfft2(white) * gain
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, s=shape_px)
     return np.asarray(noise / noise.std(), np.float32)
@@ -53,7 +55,7 @@ def softened(values: Map, sigma_px: float) -> Map:
     """Return `values` blurred by a Gaussian, over the edges as if they went on."""
     fy, fx = _frequencies((values.shape[0], values.shape[1]))
     gain = np.exp(-2 * (np.pi * sigma_px) ** 2 * (fy**2 + fx**2))
-    blurred = np.fft.irfft2(np.fft.rfft2(values) * gain, s=values.shape)
+    blurred = np.fft.irfft2(rfft2(values) * gain, s=values.shape)
     return np.maximum(0, blurred, dtype=np.float32)
 
 
