@@ -38,6 +38,9 @@ def main(given):
     learn = generator.flow_from_directory(given.data, target_size=side, seed=5)
     model = network(given.base, (*side, 3), given.alpha, learn.num_classes)
     if given.epochs:
+        for layer in model.layers:
+            if isinstance(layer, tf.keras.layers.BatchNormalization):
+                layer.momentum = 0.9  # 0.999 is for far more steps than these
         pace = tf.keras.optimizers.schedules.CosineDecay(2e-3, given.epochs * len(learn))
         model.compile(tf.keras.optimizers.Adam(pace), "categorical_crossentropy", ["accuracy"])
         model.fit(learn, epochs=given.epochs, verbose=2)
