@@ -106,6 +106,32 @@ def test_a_network_that_knows_its_pictures_agrees_with_itself(knowing, tmp_path,
     assert report["max_probability_difference"] <= 0.1
 
 
+@pytest.fixture(scope="module")
+def trained(python_2_12, tmp_path_factory) -> Path:
+    """The paper's architecture and head, after some minutes of training."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_class_folders(folder / "data", 6150, SIDE_PX, seed=11)
+    make(python_2_12, MAKER, folder, folder / "data", "--tile-px", SIDE_PX, "--epochs", 20)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras", "saved_model"])
+def test_the_papers_network_once_trained_loses_nothing(trained, tmp_path, capsys, name):
+    held_out = tmp_path / "held-out"
+    write_class_folders(held_out, 1000, SIDE_PX, seed=12)
+    options = "--preprocess", "unit", "--um-per-px", 0.35
+    report = converted(capsys, trained / name, held_out, tmp_path / "out.tflite", *options)
+    assert report["images"] >= 500
+    assert report["top1_float"] >= 0.5
+    assert report["agreement"] >= 0.95
+    assert report["drift_um"] <= 0.05
+    indices = json.loads((trained / "class_indices.json").read_text())
+    card = read_model_file(tmp_path / "out.tflite").card
+    assert {label: card.labels[index] for label, index in indices.items()} == {
+        label: label for label in indices
+    }
+
+
 @pytest.mark.parametrize(
     ("base", "tile_px", "macs"),
     [
