@@ -1,5 +1,6 @@
 """`edge-af adapt`."""
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,11 @@ def adapt(
         return _revert(path, as_json)
     if not stacks:
         raise UserError("give the stacks to fit to, two or more, or --revert")
+    if not os.access(path.parent, os.W_OK):  # told before the minute that the fit takes
+        raise UserError(
+            f"cannot write into {path.parent}: give -o FILE in a folder of yours, "
+            "and name it as head in the settings"
+        )
 
     from rich.console import Console
 

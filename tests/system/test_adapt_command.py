@@ -182,6 +182,7 @@ def test_mistakes_are_one_line_and_exit_2(tmp_path, packed_model, capsys):
         (("--revert", tmp_path), "--revert takes no stacks"),
         ((tmp_path / "none",), "does not exist"),
         ((tmp_path / "stack",), "holds no images"),
+        ((tmp_path / "stack", "-o", tmp_path / "nowhere" / "my.head"), "cannot write into"),
         (("--model", tmp_path / "none.tflite", "--revert"), "no such file"),
         (("--um-per-px", "nan"), "is not from"),
     ):
