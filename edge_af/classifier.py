@@ -19,9 +19,9 @@ from hw.camera import Frame
 MOST_TILES = 12
 """More tiles of one frame add little: their errors go together."""
 
-INDEPENDENT_TILES = 3.0
-"""All tiles of a frame together count as at most this many independent witnesses: on validation
-fields two to three gave the lowest negative log-likelihood."""
+INDEPENDENT_TILES = 4.0
+"""All tiles of a frame together count as at most this many independent witnesses: on rendered
+fields four to six gave the lowest negative log-likelihood."""
 
 _TILE_DOUBT = 0.05
 

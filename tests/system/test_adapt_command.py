@@ -120,8 +120,8 @@ def gain(model, tmp_path, optics, fields, places_um, test_fields, test_places_um
 
 def test_two_small_stacks_turn_a_reversed_instrument_round(model, tmp_path):
     optics = ODD["colour reversed"]
-    fields = [Field(optics, seed, shape_px=(256, 384)) for seed in range(2)]
-    tests = [Field(optics, 10, shape_px=(256, 384)), Field(optics, 11, shape_px=(256, 384))]
+    fields = [Field(optics, seed, shape_px=(384, 512)) for seed in range(2)]
+    tests = [Field(optics, 10, shape_px=(384, 512)), Field(optics, 11, shape_px=(384, 512))]
     places_um = np.arange(-10.2, 10.3, 1.2)
     before, after = gain(
         model, tmp_path, optics, fields, places_um, tests, np.arange(-9.0, 9.1, 2.25)

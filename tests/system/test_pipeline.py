@@ -43,7 +43,7 @@ def test_a_trained_network_becomes_a_model_with_its_card(trained, capsys):
     assert len(card.labels) == 41
     assert card.training["tiles"] == 400
     _, penultimate = Network(read_model_file(output)).both(np.zeros((2, *card.feature_shape), "u1"))
-    assert penultimate.shape == (2, card.penultimate) == (2, 256)
+    assert penultimate.shape == (2, card.penultimate) == (2, 384)
     assert run(train.cli.app, "t", "evaluate", output, "--tiles", 40, "--json") == 0
     figures = json.loads(capsys.readouterr().out)
     assert {"n", "top1", "mae_um", "median_abs_error_um", "false_direction", "abstained"} <= set(
