@@ -20,9 +20,6 @@ _INTERRUPTED = 130
 
 def run(app: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` if no arguments are given, and return its exit code."""
-    # Read when numpy is first imported, which is later. Our matrices are small: threads that wait
-    # for each other on a busy machine made a tile's transform eight times slower.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files can be any bytes
     command = typer.main.get_command(app)

@@ -31,8 +31,8 @@ ODD = {
 }
 NOT_YET = {
     "NA 0.9": pytest.mark.xfail(
-        reason="the error falls and is not halved: beyond 9 um of defocus the blur fills a tile, "
-        "and nearer the model's own head is not far off"
+        reason="the error falls, to 0.58 of what it was, and is not halved: the model's own head is "
+        "not far off there"
     )
 }
 
