@@ -31,8 +31,8 @@ ODD = {
 }
 NOT_YET = {
     "NA 0.9": pytest.mark.xfail(
-        reason="the error falls, to 0.58 of what it was, and is not halved: the model's own head is "
-        "not far off there"
+        reason="the error falls, to 0.58 of what it was, and is not halved: the model's own head "
+        "is not far off there"
     )
 }
 
