@@ -19,7 +19,7 @@ from hw.virtual.mechanics import MechanicsSettings
 from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
 from hw.virtual.truth import Truth
 
-FRAME_PX = (192, 192)
+FRAME_PX = (256, 256)
 
 
 class Rig:

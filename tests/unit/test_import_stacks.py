@@ -18,11 +18,13 @@ from train.cli import app, main
 from train.import_stacks import ImportPlan, import_stacks
 from train.manifest import read_rows
 from train.reading import read_tiles
-from train.standard import SCALE, TILE_PX, UM_PER_PX
+from train.standard import SCALE, UM_PER_PX
 from train.targets import soft_targets
 
 PEAK_UM = 0.8
 """Where the fields are sharp, as their files have it."""
+
+TILE_PX = 128
 
 
 def picture(seed, shape=(256, 384)):
@@ -50,7 +52,8 @@ def write_stack(path, seed, *, repeats=1, um_per_px=UM_PER_PX, shape=(256, 384))
 
 
 def imported(sources, folder, **plan):
-    return import_stacks(sources, folder, ImportPlan(**plan), lambda *_: None)
+    small = {"tile_px": TILE_PX} | plan
+    return import_stacks(sources, folder, ImportPlan(**small), lambda *_: None)
 
 
 def all_rows(result):

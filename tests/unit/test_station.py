@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from oracle import Rig, Tampered
+from oracle import FRAME_PX, Rig, Tampered
 from stations import Bench, until
 
 from edge_af.calibration import CalibrationError
@@ -80,12 +80,12 @@ def test_a_focus_is_a_job_with_an_answer(seeing):
         assert status.model == read_model_file(SHIPPED_MODEL).card.name
         assert station.jobs() == [job]
         picture = station.picture()
-        assert picture.pixels.shape == (192, 192, 3)
+        assert picture.pixels.shape == (*FRAME_PX, 3)
         assert picture.distribution.sum() == pytest.approx(1)
         assert all(0 < tile.confidence <= 1 for tile in picture.tiles)
         for left, top, width, height in (tile.box_px for tile in picture.tiles):
-            assert 0 <= left <= 192 - width
-            assert 0 <= top <= 192 - height
+            assert 0 <= left <= FRAME_PX[1] - width
+            assert 0 <= top <= FRAME_PX[0] - height
     assert station.status().state is State.OFF
 
 
