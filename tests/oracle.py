@@ -19,7 +19,9 @@ from hw.virtual.mechanics import MechanicsSettings
 from hw.virtual.microscope import MicroscopeSettings, VirtualMicroscope
 from hw.virtual.truth import Truth
 
-FRAME_PX = (256, 256)
+FRAME_PX = (192, 192)
+MODEL_FRAME_PX = (256, 256)
+"""One tile of the model that ships."""
 
 
 class Rig:
@@ -33,6 +35,7 @@ class Rig:
         defocus_um=5.0,
         limits=Range(-60.0, 60.0),
         clock=None,
+        frame_px=FRAME_PX,
         **mechanics,
     ):
         """`limits` are soft limits, as offsets from where the stage starts."""
@@ -43,7 +46,7 @@ class Rig:
             kind=kind,
             defocus_um=defocus_um,
             settings=MicroscopeSettings(
-                frame_px=FRAME_PX, mechanics=MechanicsSettings(**mechanics)
+                frame_px=frame_px, mechanics=MechanicsSettings(**mechanics)
             ),
         )
         self.scene = self.microscope.scene

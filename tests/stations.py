@@ -3,7 +3,7 @@
 import time
 from contextlib import contextmanager
 
-from oracle import Rig
+from oracle import MODEL_FRAME_PX, Rig
 
 from edge_af.config import Config
 from edge_af.instrument import State
@@ -18,7 +18,7 @@ class Bench:
     """The settings as they are on disk, and the one microscope that they describe."""
 
     def __init__(self, folder, model, rig=None):
-        self.rig = rig or Rig(seed=3, kind="smear", defocus_um=5.0)
+        self.rig = rig or Rig(seed=3, kind="smear", defocus_um=5.0, frame_px=MODEL_FRAME_PX)
         self.camera, self.driver = self.rig.camera, self.rig.driver
         self.tables = {"virtual": {}, "state_folder": str(folder), "model": str(model)}
         self.made = 0

@@ -242,6 +242,7 @@ def test_bad_files_are_listed_counted_and_skipped(tmp_path, capfd):
     save(crops / "nothing-said.png")
     save(crops / "Seg7_defocus100.png", side=96)
     options = "--labels", "stated", "--um-per-px", UM_PER_PX, "--validation-share", 0.25
+    options = *options, "--tile-px", TILE_PX
     arguments = [str(one) for one in ("import", tmp_path / "t", crops, *options)]
     assert run_command(app, "t", arguments) == 0
     said = capfd.readouterr()

@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from oracle import FRAME_PX, Rig, Tampered
+from oracle import MODEL_FRAME_PX, Rig, Tampered
 from stations import Bench, until
 
 from edge_af.calibration import CalibrationError
@@ -80,12 +80,12 @@ def test_a_focus_is_a_job_with_an_answer(seeing):
         assert status.model == read_model_file(SHIPPED_MODEL).card.name
         assert station.jobs() == [job]
         picture = station.picture()
-        assert picture.pixels.shape == (*FRAME_PX, 3)
+        assert picture.pixels.shape == (*MODEL_FRAME_PX, 3)
         assert picture.distribution.sum() == pytest.approx(1)
         assert all(0 < tile.confidence <= 1 for tile in picture.tiles)
         for left, top, width, height in (tile.box_px for tile in picture.tiles):
-            assert 0 <= left <= FRAME_PX[1] - width
-            assert 0 <= top <= FRAME_PX[0] - height
+            assert 0 <= left <= MODEL_FRAME_PX[1] - width
+            assert 0 <= top <= MODEL_FRAME_PX[0] - height
     assert station.status().state is State.OFF
 
 
@@ -558,7 +558,7 @@ def test_a_damaged_place_is_no_place(tmp_path):
 
 
 def test_a_count_goes_on_from_the_earlier_run(tmp_path, packed_model):
-    rig = Rig(seed=3, kind="smear")
+    rig = Rig(seed=3, kind="smear", frame_px=MODEL_FRAME_PX)
     mechanics = Mechanics(start_um=0.0)
     rig.driver, rig.start_um = VirtualStage(mechanics, rig.clock), 0.0
     bench = Bench(tmp_path, packed_model, rig)
@@ -574,7 +574,7 @@ def test_a_count_goes_on_from_the_earlier_run(tmp_path, packed_model):
 
 
 def test_a_board_that_kept_its_own_count_knows_better():
-    rig = Rig(seed=3)
+    rig = Rig(seed=3, frame_px=MODEL_FRAME_PX)
     stage = resumed(rig.driver, rig.start_um + 30)
     with stage:
         assert stage.position_um == rig.start_um
@@ -611,7 +611,7 @@ def test_a_job_that_waits_for_a_person_goes_on_or_is_stopped(station, goes_on):
 
 @pytest.mark.slow
 def test_a_calibration_waits_for_the_slide_to_be_moved(tmp_path):
-    rig = Rig(seed=3, kind="smear", defocus_um=4.0)
+    rig = Rig(seed=3, kind="smear", defocus_um=4.0, frame_px=MODEL_FRAME_PX)
     bench = Bench(tmp_path, SHIPPED_MODEL, rig)
     with bench.station() as station:
         assert not station.status().calibrated
