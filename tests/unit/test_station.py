@@ -558,7 +558,7 @@ def test_a_damaged_place_is_no_place(tmp_path):
 
 
 def test_a_count_goes_on_from_the_earlier_run(tmp_path, packed_model):
-    rig = Rig(seed=3, kind="smear", frame_px=MODEL_FRAME_PX)
+    rig = Rig(seed=3, kind="smear")
     mechanics = Mechanics(start_um=0.0)
     rig.driver, rig.start_um = VirtualStage(mechanics, rig.clock), 0.0
     bench = Bench(tmp_path, packed_model, rig)
@@ -574,7 +574,7 @@ def test_a_count_goes_on_from_the_earlier_run(tmp_path, packed_model):
 
 
 def test_a_board_that_kept_its_own_count_knows_better():
-    rig = Rig(seed=3, frame_px=MODEL_FRAME_PX)
+    rig = Rig(seed=3)
     stage = resumed(rig.driver, rig.start_um + 30)
     with stage:
         assert stage.position_um == rig.start_um
