@@ -41,6 +41,9 @@ FIELD_PX = {
 """Side of the rendered field, about: it holds whole tiles. Sparse ones are small, so that their
 tiles are not all empty."""
 
+LEARNED_PLANES_OF_SPARSE = 4
+"""Training and validation see a sparse field at so many times the planes, for its fewer tiles."""
+
 FRAME_PX = 640
 """Width of the frame that vignetting is stated for."""
 
@@ -116,7 +119,8 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
             slide.path, slide.um_per_px, seed, shape_px, optics.um_per_px, thickness_um
         )
     bank = OtfBank(optics, shape_px)
-    for plane in range(plan.planes):
+    often = LEARNED_PLANES_OF_SPARSE if kind == "sparse" and plan.split != "test" else 1
+    for plane in range(often * plan.planes):
         reach_um = plan.range_um + BEYOND_UM
         defocus_um = float(rng.uniform(-reach_um, reach_um))
         picture = transmission(specimen, bank, np.array([defocus_um]))

@@ -45,6 +45,16 @@ def test_the_sharpest_plane_is_labelled_in_focus():
     assert abs(mean(tile.defocus_um for tile in sharpest)) < 0.6
 
 
+def test_only_what_is_learned_sees_a_sparse_field_more_often(monkeypatch):
+    monkeypatch.setattr("train.render.LEARNED_SHARE", {"sparse": 1.0})
+    monkeypatch.setattr("train.render.KIND_SHARE", {"sparse": 1.0})
+    tiles = {
+        split: len(list(render_field(RenderPlan(split, "reference", seed=5, planes=2), 0)))
+        for split in ("train", "validation", "test")
+    }
+    assert tiles == {"train": 8, "validation": 8, "test": 2}
+
+
 def test_random_instruments_stay_near_the_reference():
     drawn = [randomised(np.random.default_rng(seed))[0] for seed in range(200)]
     apertures = [optics.numerical_aperture for optics in drawn]
