@@ -30,14 +30,14 @@ def progress() -> Iterator[Report]:
 
 def _say_what_is_new() -> Report:
     said = ""
-    began_s, began_at = time.monotonic(), 0
+    began_s, began_at, began_of = time.monotonic(), 0, 0
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal said, began_s, began_at
+        nonlocal said, began_s, began_at, began_of
         if what == said:
             return
-        if done < began_at or not said:  # other work than before
-            began_s, began_at = time.monotonic(), done
+        if done < began_at or total != began_of:  # other work than before
+            began_s, began_at, began_of = time.monotonic(), done, total
         said = what
         print(f"{what} ({done} of {total}{_left(done, total)})", file=sys.stderr)
 
