@@ -110,7 +110,7 @@ def _contents(
 ) -> NDArray[np.float64]:
     """Return what each tile of a picture holds; their corners lie on the picture's blocks."""
     blocks = tile_px // _BLOCK_PX
-    of_picture = _log_grey(pixels)
+    of_picture = log_grey(pixels)
     corners = [(top // _BLOCK_PX, left // _BLOCK_PX) for top, left in corners_px]
     log = np.stack([of_picture[top : top + blocks, left : left + blocks] for top, left in corners])
     held = _contrast(log)
@@ -122,7 +122,7 @@ def _contents(
     return held
 
 
-def _log_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def log_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the log of each whole block's mean grey level."""
     rows, columns = (extent // _BLOCK_PX for extent in pixels.shape[:2])
     used = pixels[: rows * _BLOCK_PX, : columns * _BLOCK_PX]

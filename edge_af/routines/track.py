@@ -13,6 +13,7 @@ from edge_af.drift import DriftFilter
 from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.rest import Rest
+from edge_af.routines.scene import Scene
 from edge_af.routines.single_shot import single_shot
 from edge_af.routines.sweep import sweep
 from edge_af.routines.tracked import Deed, Tracked
@@ -63,6 +64,7 @@ class Tracker:
         self._focus = DriftFilter()
         """Of where the count should stand for focus, with the gears as they lie."""
         self._slack_um = 0.0
+        self._scene = Scene()
         self._another = True
         self._blind = 0
         self._settling = 0
@@ -103,7 +105,10 @@ class Tracker:
         must do, and a sweep where that has no peak nearby. Raises HardwareError as camera and
         stage do; a move that a limit forbids is no error but a hindrance.
         """
-        sight = observer.look(desk.view.frame())
+        frame = desk.view.frame()
+        if self._scene.is_another(frame.pixels):
+            self.forget()
+        sight = observer.look(frame)
         if sight.distribution is None or sight.even_um is None:
             return self._blinded(desk, sight, now_s)
         self._blind = 0
