@@ -17,6 +17,7 @@ from convert.preprocess import IN_MODEL, PREPROCESSINGS, Affine
 from convert.proof import AGREEMENT, counted, latency, proof
 from convert.run_folder import HeldOut
 from convert.thresholds import fit_abstention, fit_temperature
+from convert.unbias import unbiased
 from edge_af.card import UNSEALED, Abstention, ModelCard, PixelInput
 from edge_af.classifier import calibrated
 from edge_af.cli.models import quiet_runtime
@@ -26,6 +27,7 @@ from edge_af.model_file import ModelFile
 
 _NO_ABSTENTION = Abstention(min_content=0.0, max_entropy_nats=100.0, max_novelty=1e9)
 _LAYERS_LOOKED_AT_WITH = 4
+_MEANS_FROM = 256
 
 Report = Callable[[str, int, int], None]
 
@@ -57,11 +59,14 @@ def convert(prepared: Prepared, max_drift_um: float, report: Report) -> Converte
     Raises UserError where it cannot be quantised, EdgeAfError where memory runs out.
     """
     folder = prepared.folder
-    tflite = (folder / "float.tflite").read_bytes()
+    float_content = tflite = (folder / "float.tflite").read_bytes()
     if not prepared.ready:
         tflite = _quantised(prepared, report)
     draft = _draft(prepared, tflite)
-    float_content = (folder / "float.tflite").read_bytes()
+    if not prepared.ready:
+        pictures = np.load(folder / "calibration.npy", mmap_mode="r")
+        shown = pictures[:: -(-len(pictures) // _MEANS_FROM)]
+        tflite = unbiased(float_content, tflite, *_taken(prepared, draft, shown), report)
     with quiet_runtime():
         int8 = Network(ModelFile(folder, tflite, draft))
     fitted = _run(int8, prepared.fitting.features, "int8 network, fitting", report)
@@ -180,10 +185,17 @@ def _layers(
     few: HeldOut = prepared.judging
     features = few.features[:: max(1, len(few.features) // _LAYERS_LOOKED_AT_WITH)]
     features = features[:_LAYERS_LOOKED_AT_WITH]
+    return layer_errors(float_content, tflite, *_taken(prepared, card, features))
+
+
+def _taken(
+    prepared: Prepared, card: ModelCard, features: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return features as the float network takes them, and as the int8 one does."""
     taken = features.astype(np.float32)
     if isinstance(card.input, PixelInput):
         taken = taken * np.float32(card.input.multiply) + np.float32(card.input.add)
-    return layer_errors(float_content, tflite, _shown(prepared.shown, features), taken)
+    return _shown(prepared.shown, features), taken
 
 
 def float_operations(tflite: bytes) -> list[str]:

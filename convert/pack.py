@@ -35,9 +35,14 @@ def pack(tflite: bytes, card: ModelCard) -> bytes:
         raise ModelError(f"the .tflite is damaged ({error})") from error
     text = card.model_copy(update={"sha256": UNSEALED}).model_dump_json()
     card_buffer.data = np.frombuffer(text.encode(), dtype=np.uint8)
-    builder = _Builder(len(tflite) + len(text))
+    return sealed(packed(model))
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """Return a model as a .tflite."""
+    builder = _Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return sealed(bytes(builder.Output()))
+    return bytes(builder.Output())
 
 
 def _card_buffer(model: schema.ModelT) -> schema.BufferT:
