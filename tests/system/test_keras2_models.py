@@ -108,21 +108,21 @@ def test_a_network_that_knows_its_pictures_agrees_with_itself(knowing, tmp_path,
 
 @pytest.fixture(scope="module")
 def trained(python_2_12, tmp_path_factory) -> Path:
-    """The paper's architecture and head, after some minutes of training."""
+    """The paper's architecture and head, after minutes of training on what is easily told."""
     folder = tmp_path_factory.mktemp("trained")
-    write_class_folders(folder / "data", 6150, SIDE_PX, seed=11)
-    make(python_2_12, MAKER, folder, folder / "data", "--tile-px", SIDE_PX, "--epochs", 20)
+    write_class_folders(folder / "data", 4100, SIDE_PX, seed=11, tinted=True)
+    make(python_2_12, MAKER, folder, folder / "data", "--tile-px", SIDE_PX, "--epochs", 10)
     return folder
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.keras", "saved_model"])
 def test_the_papers_network_once_trained_loses_nothing(trained, tmp_path, capsys, name):
     held_out = tmp_path / "held-out"
-    write_class_folders(held_out, 1000, SIDE_PX, seed=12)
+    write_class_folders(held_out, 1000, SIDE_PX, seed=12, tinted=True)
     options = "--preprocess", "unit", "--um-per-px", 0.35
     report = converted(capsys, trained / name, held_out, tmp_path / "out.tflite", *options)
     assert report["images"] >= 500
-    assert report["top1_float"] >= 0.5
+    assert report["top1_float"] >= 0.9
     assert report["agreement"] >= 0.95
     assert report["drift_um"] <= 0.05
     indices = json.loads((trained / "class_indices.json").read_text())
