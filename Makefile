@@ -24,7 +24,7 @@ check: $(DEV)/installed ## linters, types, direction of imports
 test-slow: $(DEV)/installed ## the tests that take minutes or train
 	$(DEV)/bin/pytest -m slow
 
-model: $(DEV)/installed ## make the shipped model again: render, train, convert (an hour and a half)
+model: $(DEV)/installed ## make the shipped model again: render, train, convert (two and a half hours)
 	PATH="$(CURDIR)/$(DEV)/bin:$$PATH" scripts/make_model.sh
 
 install: ## the service under /opt/edge-af, started at boot: sudo make install (docs/service.md)

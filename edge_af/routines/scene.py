@@ -14,19 +14,21 @@ _EVEN = 0.002
 
 
 class Scene:
-    """The field as it looked last."""
+    """The field as it looked when something was last seen of it."""
 
     def __init__(self) -> None:
         self._seen: NDArray[np.float64] | None = None
 
     def is_another(self, pixels: NDArray[np.uint8]) -> bool:
-        """Take in a frame, H x W x 3; tell whether it shows another field than the one before it.
+        """Take in a frame, H x W x 3; tell whether it shows another field than those before it.
 
-        False for the first, and where either of the two shows nothing.
+        False for the first, and for one that shows nothing.
         """
-        before, self._seen = self._seen, _pattern(pixels)
-        now = self._seen
-        if before is None or now is None or before.shape != now.shape:
+        now = _pattern(pixels)
+        if now is None:
+            return False
+        before, self._seen = self._seen, now
+        if before is None or before.shape != now.shape:
             return False
         return bool((before * now).mean() < _ALIKE)
 

@@ -37,7 +37,7 @@ _SETTLING_LOOKS = 5
 """So many looks follow a check soon, to learn what the model reads there before it drifts."""
 
 _BLIND_LOOKS = 3
-"""After so many in a row the specimen may be another."""
+"""So many in a row are more than a passing hand."""
 
 _UNSURE = 0.3
 """In depths of field, 1 sigma: known no better than this, the focus is looked for by sharpness."""
@@ -131,7 +131,10 @@ class Tracker:
             return Tracked(Deed.HELD, defocus_um, "that did not fit; looking again", soon=True)
         if self._must_check(desk, now_s):
             return self._checked(desk, self._target_um(desk), now_s)
-        return self._held(desk, now_s)
+        held = self._held(desk, now_s)
+        if held.deed is Deed.HELD and not held.reason:
+            self._ease()
+        return held
 
     def _begin(self, desk: Desk) -> None:
         """Know nothing of the specimen in view."""
@@ -141,7 +144,11 @@ class Tracker:
         self._check_s = -math.inf
 
     def _blinded(self, desk: Desk, sight: Sight, now_s: float) -> Tracked:
-        """Hold; where there is something that the model cannot read, sharpness must do."""
+        """Hold; where there is something that the model cannot read, sharpness must do.
+
+        Between checks, or where too little path is left for one, it goes with the drift as that
+        was known, as long as it is.
+        """
         self._jumps = 0
         self._blind += 1
         blind = Tracked(Deed.BLIND, reason=f"the model abstained: {sight.abstained}")
@@ -150,18 +157,24 @@ class Tracker:
         if sight.abstained is Abstained.EMPTY:
             self._another = True
             return blind
-        if self._blind == _BLIND_LOOKS or self._another:
+        if self._another:
             self._begin(desk)
         stage, self._slack_um = desk.stage, desk.stage.slack_um
         self._focus.until(now_s)
         if not self._must_check(desk, now_s):
-            return blind
+            return self._followed(desk, blind, now_s)
         known = self._focus.sigma_um < desk.settings.depth_of_field_um
         about_um = self._focus.focus_um if known else stage.position_um + stage.slack_um / 2
         checked = self._checked(desk, about_um, now_s)
+        if checked.deed is Deed.HELD:
+            return self._followed(desk, checked, now_s)
         if checked.deed is not Deed.CHECKED or not checked.reason:
             return checked
         return self._swept(desk, now_s)
+
+    def _followed(self, desk: Desk, otherwise: Tracked, now_s: float) -> Tracked:
+        held = self._held(desk, now_s)
+        return held if held.deed is Deed.CORRECTED else otherwise
 
     def _swept(self, desk: Desk, now_s: float) -> Tracked:
         if self._searches.left_s(now_s) > 0:
@@ -190,7 +203,6 @@ class Tracker:
         self._settling = max(self._settling - 1, 0)
         soon = self._settling > 0
         if focus.beyond(here_um, band_um) < settings.certainty:
-            self._ease()
             return Tracked(Deed.HELD, defocus_um, soon=soon)
         if now_s < self._corrected_s + settings.rest_s:
             return Tracked(Deed.HELD, defocus_um, "it has just been corrected", soon)

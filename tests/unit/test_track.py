@@ -229,6 +229,25 @@ def test_where_the_model_is_blind_sharpness_holds_the_focus():
     assert abs(rig.truth.defocus_um) < 0.6  # it would be 6 um by now
 
 
+def test_for_a_while_without_answers_it_goes_with_the_drift():
+    rig = Rig(
+        seed=3, kind="smear", defocus_um=0.0, drift_um_per_s=0.05, drift_decay_s=1e6, play_um=0.0
+    )
+    says = iter([None] * 30 + [Abstained.UNCERTAIN] * 100)
+    watch = Watch(
+        rig,
+        lambda defocus_um: defocus_um if (said := next(says)) is None else said,
+        sigma_um=0.1,
+        rest_s=0.0,
+        path_um_per_h=10_000,
+    )
+    watch.looks(30)
+    deeds = watch.looks(8)  # 40 s, 2 um of drift
+    assert deeds.count(Deed.CORRECTED) >= 2
+    assert set(deeds) == {Deed.CORRECTED, Deed.BLIND}
+    assert abs(rig.truth.defocus_um) < 0.6
+
+
 def test_where_the_model_is_blind_another_specimen_is_found_by_a_sweep():
     rig = still(0.0)
     watch = Watch(rig, lambda _: Abstained.UNCERTAIN, check_every_s=600)
