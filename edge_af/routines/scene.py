@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from edge_af.tiles import log_grey
 
 _ALIKE = 0.5
-"""Correlation of two looks at one field, at the least. On rendered fields it is 0.7 to 0.95 with 6 um
-of defocus between them, and between different fields at most 0.2."""
+"""Correlation of two looks at one field, at the least. On rendered fields it is 0.7 to 0.95 with
+6 um of defocus between them, and between different fields at most 0.2."""
 
 _EVEN = 0.002
 """Of the log grey: less contrast than this is noise, no field. Clear glass has 0.0005."""
