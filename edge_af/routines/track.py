@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_af.belief import Belief
-from edge_af.classifier import Abstained, Sight
+from edge_af.classifier import Abstained
 from edge_af.drift import DriftFilter
 from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.rest import Rest
-from edge_af.routines.scene import Scene
+from edge_af.routines.scene import Scene, Seen
 from edge_af.routines.single_shot import single_shot
 from edge_af.routines.sweep import sweep
 from edge_af.routines.tracked import Deed, Tracked
@@ -106,11 +106,14 @@ class Tracker:
         stage do; a move that a limit forbids is no error but a hindrance.
         """
         frame = desk.view.frame()
-        if self._scene.is_another(frame.pixels):
+        seen = self._scene.look(frame.pixels)
+        if seen is Seen.NOTHING:  # whatever a model may make of clear glass
+            return self._blinded(desk, Abstained.EMPTY, now_s)
+        if seen is Seen.ANOTHER:
             self.forget()
         sight = observer.look(frame)
         if sight.distribution is None or sight.even_um is None:
-            return self._blinded(desk, sight, now_s)
+            return self._blinded(desk, sight.abstained, now_s)
         self._blind = 0
         here_um, slack_um = desk.stage.position_um, desk.stage.slack_um
         newest = _seen(here_um, slack_um, observer.scale, sight.distribution)
@@ -143,7 +146,7 @@ class Tracker:
         self._focus.replaced(bias * desk.settings.depth_of_field_um)
         self._check_s = -math.inf
 
-    def _blinded(self, desk: Desk, sight: Sight, now_s: float) -> Tracked:
+    def _blinded(self, desk: Desk, abstained: Abstained | None, now_s: float) -> Tracked:
         """Hold; where there is something that the model cannot read, sharpness must do.
 
         Between checks, or where too little path is left for one, it goes with the drift as that
@@ -151,10 +154,10 @@ class Tracker:
         """
         self._jumps = 0
         self._blind += 1
-        blind = Tracked(Deed.BLIND, reason=f"the model abstained: {sight.abstained}")
+        blind = Tracked(Deed.BLIND, reason=f"the model abstained: {abstained}")
         if self._blind < _BLIND_LOOKS:
-            return replace(blind, soon=sight.abstained is not Abstained.EMPTY)
-        if sight.abstained is Abstained.EMPTY:
+            return replace(blind, soon=abstained is not Abstained.EMPTY)
+        if abstained is Abstained.EMPTY:
             self._another = True
             return blind
         if self._another:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_af.routines.scene import Scene
+from edge_af.routines.scene import Scene, Seen
 from hw.virtual.imaging import transmission
 from hw.virtual.optics import Optics, OtfBank
 from hw.virtual.procedural import draw_specimen
@@ -22,22 +22,28 @@ def frame(kind, seed, z_um=0.0):
 @pytest.mark.parametrize("kind", ["tissue", "smear", "sparse"])
 def test_a_field_stays_the_same_through_focus_and_another_does_not(kind):
     scene = Scene()
-    seen = [scene.is_another(frame(kind, 1, z_um)) for z_um in (-3.0, -1.0, 0.0, 1.0, 4.0)]
-    assert seen == [False] * 5
-    assert [scene.is_another(frame(kind, seed)) for seed in (2, 2, 3)] == [True, False, True]
+    through = [scene.look(frame(kind, 1, z_um)) for z_um in (-3.0, -1.0, 0.0, 1.0, 4.0)]
+    assert through == [Seen.THE_SAME] * 5
+    others = [scene.look(frame(kind, seed)) for seed in (2, 2, 3)]
+    assert others == [Seen.ANOTHER, Seen.THE_SAME, Seen.ANOTHER]
 
 
-def test_clear_glass_is_no_field():
+def test_clear_glass_is_no_field_and_is_not_remembered():
     scene = Scene()
-    assert not scene.is_another(frame("smear", 1))
-    assert not scene.is_another(frame("empty", 2))
-    assert not scene.is_another(frame("smear", 1))
-    assert not scene.is_another(frame("empty", 3))
-    assert scene.is_another(frame("smear", 4))
+    seen = [
+        scene.look(frame(kind, seed))
+        for kind, seed in (("smear", 1), ("empty", 2), ("smear", 1), ("empty", 3), ("smear", 4))
+    ]
+    assert seen == [Seen.THE_SAME, Seen.NOTHING, Seen.THE_SAME, Seen.NOTHING, Seen.ANOTHER]
+
+
+@pytest.mark.parametrize("z_um", [-11.0, 11.0])
+def test_a_cell_far_out_of_focus_is_something(z_um):
+    seen = [Scene().look(frame("sparse", seed, z_um)) for seed in range(6)]
+    assert seen == [Seen.THE_SAME] * 6
 
 
 def test_a_frame_of_another_size_tells_nothing():
     scene = Scene()
-    pixels = frame("smear", 1)
-    assert not scene.is_another(pixels)
-    assert not scene.is_another(frame("smear", 2)[:200])
+    scene.look(frame("smear", 1))
+    assert scene.look(frame("smear", 2)[:200]) is Seen.THE_SAME
