@@ -58,9 +58,9 @@ def require_fit(um_per_px: float, shape_px: tuple[int, int], model: tuple[float,
 def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     """Return up to `most` tiles at `um_per_px`, those with the most content first.
 
-    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, to a block of
-    8 px, as many as fit to the nearest whole number: they may overlap, or leave gaps. Raises
-    ModelError if the frame does not fit.
+    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, as many as fit
+    to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if the frame
+    does not fit.
     """
     height_px, width_px = frame.pixels.shape[:2]
     require_fit(frame.um_per_px, (height_px, width_px), (um_per_px, tile_px))
@@ -71,21 +71,19 @@ def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
     tops, lefts = (_corners(extent, tile_px) for extent in pixels.shape[:2])
     corners_px = [(top, left) for top in tops for left in lefts]
-    held = _contents(pixels, corners_px, tile_px)
-    fullest = [(corners_px[index], held[index]) for index in np.argsort(-held, kind="stable")]
-    return [
-        Tile(pixels[top : top + tile_px, left : left + tile_px], (top, left), float(content))
-        for (top, left), content in fullest[:most]
-    ]
+    parts = [pixels[top : top + tile_px, left : left + tile_px] for top, left in corners_px]
+    held = contents(np.concatenate(parts, axis=1), tile_px)[0]
+    fullest = np.argsort(-held, kind="stable")[:most]
+    return [Tile(parts[index], corners_px[index], float(held[index])) for index in fullest]
 
 
 def _corners(extent_px: int, tile_px: int) -> list[int]:
-    """Return where tiles begin along a side, each on a block; a single one lies in the middle."""
+    """Return where tiles begin along a side; a single one lies in the middle."""
     count = int(extent_px / tile_px + 0.5)
-    room = (extent_px - tile_px) // _BLOCK_PX
+    room_px = extent_px - tile_px
     if count == 1:
-        return [room // 2 * _BLOCK_PX]
-    return [round(number * room / (count - 1)) * _BLOCK_PX for number in range(count)]
+        return [room_px // 2]
+    return [round(number * room_px / (count - 1)) for number in range(count)]
 
 
 def _scale(um_per_px: float, model_um_per_px: float) -> float:
@@ -95,52 +93,37 @@ def _scale(um_per_px: float, model_um_per_px: float) -> float:
 
 
 def content(tile: NDArray[np.uint8]) -> float:
-    """Return how much one tile, S x S x 3, holds at any defocus: contrast of 8 x 8 px means.
+    """Return how much one tile, S x S x 3, holds: see `contents`."""
+    return float(contents(tile, len(tile))[0, 0])
 
-    The standard deviation of the blocks' log grey level, a sloping background taken out. Blur
-    leaves large structures and noise averages out in the blocks, so that a far defocused object
-    still counts and clear glass does not. 0 where more than a fifth of the samples, colours counted
+
+def contents(pixels: NDArray[np.uint8], tile_px: int) -> NDArray[np.float64]:
+    """Return how much each tile of a picture holds, at any defocus: contrast of 8 x 8 px means.
+
+    `pixels` is a picture of m x n whole tiles, with 3 colours; the answer is m x n. It is the
+    standard deviation of the blocks' log grey level, a sloping background taken out. Blur leaves
+    large structures and noise averages out in the blocks, so that a far defocused object still
+    counts and clear glass does not. 0 where more than a fifth of the samples, colours counted
     apart, is black or white.
     """
-    return float(_contents(tile, [(0, 0)], len(tile))[0])
-
-
-def _contents(
-    pixels: NDArray[np.uint8], corners_px: list[tuple[int, int]], tile_px: int
-) -> NDArray[np.float64]:
-    """Return what each tile of a picture holds; their corners lie on the picture's blocks."""
+    rows, columns = (extent // tile_px for extent in pixels.shape[:2])
     blocks = tile_px // _BLOCK_PX
-    of_picture = log_grey(pixels)
-    corners = [(top // _BLOCK_PX, left // _BLOCK_PX) for top, left in corners_px]
-    log = np.stack([of_picture[top : top + blocks, left : left + blocks] for top, left in corners])
-    held = _contrast(log)
-    if pixels.min() <= 1 or pixels.max() >= 254:
-        extreme = (pixels <= 1) | (pixels >= 254)
-        for index, (top, left) in enumerate(corners_px):
-            if extreme[top : top + tile_px, left : left + tile_px].mean() > _SATURATED_SHARE:
-                held[index] = 0.0
-    return held
-
-
-def log_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the log of each whole block's mean grey level."""
-    rows, columns = (extent // _BLOCK_PX for extent in pixels.shape[:2])
-    used = pixels[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
-    lines = used.reshape(rows, _BLOCK_PX, columns * _BLOCK_PX * 3)
+    used_px = blocks * _BLOCK_PX
+    tiles = pixels.reshape(rows, tile_px, columns, tile_px, 3)
+    lines = tiles[:, :used_px, :, :used_px].reshape(rows, blocks, _BLOCK_PX, columns, used_px, 3)
     # Whole numbers below 2^16, so neither these 16 bits nor single precision lose any of them.
-    sums = np.add.reduce(lines, axis=1, dtype=np.uint16).astype(np.float32)
+    sums = np.add.reduce(lines, axis=2, dtype=np.uint16).astype(np.float32)
     samples = 3 * _BLOCK_PX
     totals = (sums.reshape(-1, samples) @ np.ones(samples, np.float32)).astype(np.float64)
-    return np.asarray(np.log(totals / (samples * _BLOCK_PX) + 1)).reshape(rows, columns)
-
-
-def _contrast(log: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard deviation of each of n squares (n, b, b) without its mean and slope."""
-    blocks = log.shape[1]
-    log = log - log.mean(axis=(1, 2), keepdims=True)
-    # Slopes down and across, unit vectors of the b x b blocks, at right angles to each other.
+    grey = (totals / (samples * _BLOCK_PX)).reshape(rows, blocks, columns, blocks).swapaxes(1, 2)
+    log = np.log(np.ascontiguousarray(grey) + 1)
+    log -= log.mean(axis=(2, 3), keepdims=True)
     ramp = np.linspace(-1, 1, blocks)
     ramp /= np.sqrt((ramp**2).sum() * blocks)
-    slopes = (log.sum(axis=2) @ ramp) ** 2 + (log.sum(axis=1) @ ramp) ** 2
-    rest = np.maximum((log**2).sum(axis=(1, 2)) - slopes, 0.0)
-    return np.asarray(np.sqrt(rest) / blocks)
+    down, across = ((log.sum(axis=axis) * ramp).sum(axis=2) for axis in (3, 2))
+    log -= down[..., None, None] * ramp[:, None] + across[..., None, None] * ramp
+    held = np.asarray(log.std(axis=(2, 3)))
+    if pixels.min() <= 1 or pixels.max() >= 254:
+        extreme = (tiles <= 1) | (tiles >= 254)
+        held[extreme.mean(axis=(1, 3, 4)) > _SATURATED_SHARE] = 0.0
+    return held

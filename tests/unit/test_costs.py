@@ -33,6 +33,6 @@ def test_a_tflite_is_counted_from_its_shapes(tiny_tflite):
     counted = macs_of_tflite(tiny_tflite)
     assert counted == 16 * 16 * 9 * (3 * 8 + 8 * 16) + 16 * 41
     assert type(counted) is int  # those of its schema overflow with a VGG, and are no JSON
-    # The last layer's bias is zero and left out; an average has its two axes.
-    weights = 9 * 3 * 8 + 8 + 9 * 8 * 16 + 16 + 16 * 41
+    # An average has its two axes.
+    weights = 9 * 3 * 8 + 8 + 9 * 8 * 16 + 16 + 16 * 41 + 41
     assert parameters_of_tflite(tiny_tflite) == weights + 2
