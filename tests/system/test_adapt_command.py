@@ -31,8 +31,8 @@ ODD = {
 }
 NOT_YET = {
     "NA 0.9": pytest.mark.xfail(
-        reason="the error falls, from 0.70 to 0.56 um of held-out tiles, and is not halved; the head "
-        "is refused, for 4.5 % of wrong sides where the model's own has 3.7 %"
+        reason="the error falls, from 0.70 to 0.56 um of held-out tiles, and is not halved; the "
+        "head is refused, for 4.5 % of wrong sides where the model's own has 3.7 %"
     )
 }
 
