@@ -28,6 +28,7 @@ from edge_af.model_file import ModelFile
 _NO_ABSTENTION = Abstention(min_content=0.0, max_entropy_nats=100.0, max_novelty=1e9)
 _LAYERS_LOOKED_AT_WITH = 4
 _MEANS_FROM = 256
+"""Pictures of those that fix the ranges; they take turns by class, so the first are even too."""
 
 Report = Callable[[str, int, int], None]
 
@@ -59,14 +60,9 @@ def convert(prepared: Prepared, max_drift_um: float, report: Report) -> Converte
     Raises UserError where it cannot be quantised, EdgeAfError where memory runs out.
     """
     folder = prepared.folder
-    float_content = tflite = (folder / "float.tflite").read_bytes()
-    if not prepared.ready:
-        tflite = _quantised(prepared, report)
+    float_content = (folder / "float.tflite").read_bytes()
+    tflite = float_content if prepared.ready else _quantised(prepared, float_content, report)
     draft = _draft(prepared, tflite)
-    if not prepared.ready:
-        pictures = np.load(folder / "calibration.npy", mmap_mode="r")
-        shown = pictures[:: -(-len(pictures) // _MEANS_FROM)]
-        tflite = unbiased(float_content, tflite, *_taken(prepared, draft, shown), report)
     with quiet_runtime():
         int8 = Network(ModelFile(folder, tflite, draft))
     fitted = _run(int8, prepared.fitting.features, "int8 network, fitting", report)
@@ -108,7 +104,7 @@ def convert(prepared: Prepared, max_drift_um: float, report: Report) -> Converte
     )
 
 
-def _quantised(prepared: Prepared, report: Report) -> bytes:
+def _quantised(prepared: Prepared, float_content: bytes, report: Report) -> bytes:
     fitting, shown = prepared.fitting, prepared.shown
     scale = prepared.scale
     classes = np.array([scale.index_of(float(value)) for value in fitting.defocus_um])
@@ -130,7 +126,9 @@ def _quantised(prepared: Prepared, report: Report) -> bytes:
         raise UserError(
             f"{', '.join(floats)} would stay in float: replace them, or allow it with --allow-float"
         )
-    return tflite
+    pictures = fitting.features[chosen[:_MEANS_FROM]]
+    taken = _taken(prepared, _draft(prepared, tflite), pictures)
+    return unbiased(float_content, tflite, *taken, report)
 
 
 def _draft(prepared: Prepared, tflite: bytes) -> ModelCard:

@@ -69,7 +69,8 @@ class _Network:
         for operation, operator in zip(self.operations, self._operators, strict=True):
             if operation.kind in _LAYERS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
                 tensor = self._graph.tensors[operator.inputs[2]]
-                if tensor.type == schema.TensorType.INT32:
+                constant = self._model.buffers[tensor.buffer].data is not None
+                if constant and tensor.type == schema.TensorType.INT32:
                     found[operation.output] = tensor
         # Equal constants, such as no bias at all, may be one in the file.
         uses = Counter(tensor.buffer for tensor in found.values())
@@ -98,11 +99,11 @@ def unbiased(
     theirs, ours = _Network(float_content), _Network(int8_content)
     biases = ours.biases()
     flat = {one.output for one in ours.operations if one.kind == _FLAT}
+    of_a_sort = Counter(name in flat for name in biases)
     macs_a_run = max(1, macs(int8_content))
     for number, (name, bias) in enumerate(biases.items()):
         report("putting means back", number, len(biases))
-        alike = sum((other in flat) == (name in flat) for other in biases)
-        afforded = max(int(_MOST_MACS / macs_a_run / alike), _FEWEST)
+        afforded = max(int(_MOST_MACS / macs_a_run / of_a_sort[name in flat]), _FEWEST)
         count = afforded if name in flat else min(afforded, _MOST)
         meant, said = theirs.as_far_as(name), ours.as_far_as(name)
         if meant is None or said is None:

@@ -166,8 +166,8 @@ class Tracker:
         self._focus.until(now_s)
         if not self._must_check(desk, now_s):
             return self._followed(desk, blind, now_s)
-        known = self._focus.sigma_um < desk.settings.depth_of_field_um
-        about_um = self._focus.focus_um if known else stage.position_um + stage.slack_um / 2
+        here_um = stage.position_um + stage.slack_um / 2
+        about_um = self._focus.focus_um if self._known(desk) else here_um
         checked = self._checked(desk, about_um, now_s)
         if checked.deed is Deed.HELD:
             return self._followed(desk, checked, now_s)
@@ -176,8 +176,13 @@ class Tracker:
         return self._swept(desk, now_s)
 
     def _followed(self, desk: Desk, otherwise: Tracked, now_s: float) -> Tracked:
+        if not self._known(desk):
+            return otherwise
         held = self._held(desk, now_s)
         return held if held.deed is Deed.CORRECTED else otherwise
+
+    def _known(self, desk: Desk) -> bool:
+        return self._focus.sigma_um < desk.settings.depth_of_field_um
 
     def _swept(self, desk: Desk, now_s: float) -> Tracked:
         if self._searches.left_s(now_s) > 0:
