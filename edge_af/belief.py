@@ -1,12 +1,15 @@
 """What is believed of where the focus lies on the stage axis.
 
-A distribution over the focus position, on a fine grid. Each look multiplies in what the classifier
-says; not knowing how the gears lie, or time passing, spreads it.
+A distribution over the focus position, on a fine grid. Each look multiplies in where it puts the
+focus; not knowing how the gears lie, or time passing, spreads it.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_af.place import Place
 from edge_af.scale import DefocusScale
 from hw.stage import Range
 
@@ -14,6 +17,9 @@ GRID_UM = 0.05
 
 DOUBT = 0.02
 """Weight of an even spread mixed into every look: no single answer may rule a place out."""
+
+_LEAST_SIGMA_UM = 2 * GRID_UM
+"""A narrower peak would fall between the places of the grid."""
 
 _BEYOND = 0.05
 """Share of the end class's density that goes to places beyond: it answers for them too."""
@@ -38,19 +44,19 @@ class Belief:
         self,
         position_um: float,
         scale: DefocusScale,
-        distribution: NDArray[np.float64],
+        place: Place,
         slack_um: float = 0.0,
     ) -> None:
-        """Take in a distribution (k,) over `scale`'s bins, seen at a stage position.
+        """Take in a defocus, within or at the ends of `scale`, seen at a stage position.
 
         `slack_um` is how far the axis may stand above the counted position, the gap of the gears
         not being taken up: any such distance is as likely as another.
         """
         defocus_um = position_um - self.focus_um
         if slack_um > GRID_UM:
-            likelihood = _averaged_above(scale, distribution, defocus_um, slack_um)
+            likelihood = _averaged_above(scale, place, defocus_um, slack_um)
         else:
-            likelihood = density_per_um(scale, distribution, defocus_um + slack_um / 2)
+            likelihood = _density_per_um(scale, place, defocus_um + slack_um / 2)
         self._set(self.probability * likelihood)
 
     def spread(self, sigma_um: float) -> None:
@@ -85,33 +91,37 @@ class Belief:
         self.probability = weights / weights.sum()
 
 
-def density_per_um(
-    scale: DefocusScale, distribution: NDArray[np.float64], defocus_um: NDArray[np.float64]
+def _density_per_um(
+    scale: DefocusScale, place: Place, defocus_um: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the probability density of defocus values under a distribution over bins.
-
-    Straight lines between the bins' middles: the classes are a line cut up, and a step at each cut
-    would put the answer on bin edges. Mixed with an even spread (DOUBT).
-    """
-    order, ends = scale.ascending, scale.range
-    inside = (distribution / scale.widths_um)[order]
-    density = np.interp(defocus_um, scale.centres_um[order], inside)
+    """Return the probability density of defocus values after a look: normal, with DOUBT."""
+    ends = scale.range
+    sigma_um = max(place.sigma_um, _LEAST_SIGMA_UM)
+    off = (defocus_um - place.defocus_um) / sigma_um
+    density = np.exp(-0.5 * off**2) / (sigma_um * math.sqrt(2 * math.pi))
+    low, *_, high = scale.ascending
+    for beyond, end in ((defocus_um < ends.low_um, low), (defocus_um > ends.high_um, high)):
+        if beyond.any():
+            density[beyond] = _BEYOND * _mean_density(
+                place.defocus_um, sigma_um, scale.bins_um[end]
+            )
     even = 1 / (ends.high_um - ends.low_um)
-    beyond = (defocus_um < ends.low_um) | (defocus_um > ends.high_um)
-    density = np.where(beyond, _BEYOND * density, density)
     return np.asarray((1 - DOUBT) * density + DOUBT * even)
 
 
+def _mean_density(middle_um: float, sigma_um: float, over_um: tuple[float, float]) -> float:
+    """Return the mean over an interval of the density of a normal distribution."""
+    low, high = ((end_um - middle_um) / (sigma_um * math.sqrt(2)) for end_um in over_um)
+    return (math.erf(high) - math.erf(low)) / 2 / (over_um[1] - over_um[0])
+
+
 def _averaged_above(
-    scale: DefocusScale,
-    distribution: NDArray[np.float64],
-    defocus_um: NDArray[np.float64],
-    reach_um: float,
+    scale: DefocusScale, place: Place, defocus_um: NDArray[np.float64], reach_um: float
 ) -> NDArray[np.float64]:
     """Return the mean density from each defocus to `reach_um` above it, by the integral's ends."""
     ends_um = defocus_um.min(), defocus_um.max() + reach_um
     fine_um = np.linspace(*ends_um, 2 + int((ends_um[1] - ends_um[0]) / GRID_UM))
-    density = density_per_um(scale, distribution, fine_um)
+    density = _density_per_um(scale, place, fine_um)
     area = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
     area *= fine_um[1] - fine_um[0]
     above = np.interp(defocus_um + reach_um, fine_um, area)

@@ -11,6 +11,7 @@ from edge_af.card import ModelCard, PixelInput
 from edge_af.head import Head
 from edge_af.interpreter import Network
 from edge_af.model_file import ModelFile
+from edge_af.place import Place, place_of
 from edge_af.spectrum import MIDDLE, PER_DEVIATION, PolarSpectrum
 from edge_af.temperature import softmax
 from edge_af.tiles import Tile, cut
@@ -29,6 +30,10 @@ _LEADING = 0.5
 _SOUND_SHARE = 0.5
 """Of the tiles with at least half the content of the fullest, half must be familiar and certain:
 where most of a frame means nothing to the model, what it makes of the rest is not to be trusted."""
+
+_LITTLE = 0.02
+"""Content below which a tile may well hold too little to be read. That the model is not certain
+of such a tile speaks against no other."""
 
 _DISAGREEMENT_UM = 1.0
 """Median distance of the tiles' answers from their median, beyond which a frame makes no sense: a
@@ -59,16 +64,14 @@ class Witness:
 class Sight:
     """What one frame says. `distribution` is float64 (k,) in output order, None if abstained.
 
-    `even_um` is the mean of what each tile expects. As a place it is less sure than `distribution`,
-    but follows small changes evenly: a product of several answers stays in the middle of a class
-    until another one is likelier. None if abstained.
+    `place` is the defocus that all tiles together give, finer than the classes. None if abstained.
     """
 
     distribution: NDArray[np.float64] | None
     abstained: Abstained | None
     tiles_used: int
     witnesses: tuple[Witness, ...] = ()
-    even_um: float | None = None
+    place: Place | None = None
 
 
 class Classifier:
@@ -116,14 +119,14 @@ class Classifier:
             Witness(tile.corner_px, float(answer.max()), bool(used))
             for tile, answer, used in zip(tiles, answers, certain, strict=True)
         )
-        if certain[leading].mean() < _SOUND_SHARE:
+        telling = certain[leading & (contents >= _LITTLE)]
+        if not certain.any() or (telling.size and telling.mean() < _SOUND_SHARE):
             return Sight(None, Abstained.UNCERTAIN, 0, witnesses)
         answers = answers[certain]
-        expected_um = self.scale.expected_um(answers)
-        if not agree(expected_um):
+        if not agree(self.scale.expected_um(answers)):
             return Sight(None, Abstained.UNFAMILIAR, len(answers), witnesses)
-        even_um = float(expected_um.mean())
-        return Sight(fuse(answers), None, len(answers), witnesses, even_um)
+        place = place_of(self.scale, answers)
+        return Sight(fuse(answers), None, len(answers), witnesses, place)
 
     def features(self, tiles: list[Tile]) -> NDArray[np.uint8]:
         """Return the network's input for each tile, uint8 (n, ...)."""

@@ -8,8 +8,9 @@ from edge_af.errors import UserError
 
 _SWEEP_PATH = 6.0
 """Length of a sweep's path in reaches: down 1, up 2, back to a peak 2, home again 1."""
-_SWEEP_TURNS = 5
-"""So many times it comes from above, and runs past its goal and back to take up the backlash."""
+_SWEEP_TURNS = 6
+"""Five times it comes from above, and runs past its goal and back to take up the backlash; and once
+it looks further up by a gap of the gears that may be open at the start, and comes back."""
 _FINE_PATH = 18.0
 """Length of its fine pass, and of two goes at the peak, in depths of field."""
 
@@ -21,9 +22,9 @@ class FocusSettings(BaseModel):
 
     tolerance_um: float = Field(0.25, gt=0, le=5)
     """In focus is within this of it. A quarter to a third of the depth of field."""
-    certainty: float = Field(0.8, ge=0.5, lt=1)
-    """Probability of lying within half a depth of field of focus, by the newest frame alone, from
-    which on one frame is enough."""
+    certainty: float = Field(0.93, ge=0.5, lt=1)
+    """Probability of lying within half a depth of field of where the frames put the focus, from
+    which on no other is asked for."""
     depth_of_field_um: float = Field(0.8, gt=0, le=50)
     """lambda n / NA^2 with the camera's share: 0.8 um for 20x/0.75."""
     most_moves: int = Field(5, ge=1, le=20)

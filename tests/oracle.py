@@ -9,6 +9,7 @@ from math import erf, sqrt
 import numpy as np
 
 from edge_af.classifier import Abstained, Sight
+from edge_af.place import Place
 from edge_af.routines.ports import Desk, View
 from edge_af.scale import DefocusScale
 from edge_af.settings import FocusSettings
@@ -98,7 +99,9 @@ class Oracle:
         said = self._tells(float(self._rig.scene.defocus_um(middle_s)))
         if isinstance(said, Abstained):
             return Sight(None, said, 0)
-        return Sight(gaussian(self.scale, said, self._sigma_um), None, 1, even_um=said)
+        ends_um = self.scale.centres_um[self.scale.ascending[[0, -1]]]
+        place = Place(float(np.clip(said, *ends_um)), self._sigma_um)
+        return Sight(gaussian(self.scale, said, self._sigma_um), None, 1, place=place)
 
 
 def gaussian(scale: DefocusScale, mean_um: float, sigma_um: float):

@@ -144,7 +144,7 @@ def judge_frames(
     The truth of a frame is the mean over its tiles, each weighted by what it holds.
     """
     classes = len(classifier.card.labels)
-    truth_um, contents, probabilities, answered = [], [], [], []
+    truth_um, contents, probabilities, places = [], [], [], []
     for number, frame in enumerate(frames, 1):
         tiles = [Tile(one.pixels, (0, 0), content(one.pixels)) for one in frame]
         tiles.sort(key=lambda tile: tile.content, reverse=True)
@@ -154,10 +154,12 @@ def judge_frames(
         z_um = np.array([one.defocus_um for one in frame])
         truth_um.append(float(np.average(z_um, weights=holds if known else None)))
         contents.append(float(holds.max()))
-        answered.append(sight.distribution is not None)
+        places.append(sight.place)
         even = np.full(classes, 1 / classes)
         probabilities.append(even if sight.distribution is None else sight.distribution)
         progress(number)
+    said_um = [0.0 if place is None else place.defocus_um for place in places]
+    answered = np.array([place is not None for place in places])
     return Verdicts(
-        np.array(truth_um), np.array(contents), np.array(probabilities), np.array(answered)
+        np.array(truth_um), np.array(contents), np.array(probabilities), answered, np.array(said_um)
     )

@@ -22,13 +22,15 @@ CONFIDENCE_BINS = 15
 class Verdicts:
     """What a model said of n tiles or frames: probabilities (n, k), and whether it answered (n,).
 
-    `content` is what each holds, NaN where that is not known.
+    `content` is what each holds, NaN where that is not known. `said_um` are places finer than
+    classes; without them, what was said is the mean of the probabilities.
     """
 
     truth_um: NDArray[np.float64]
     content: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     answered: NDArray[np.bool_]
+    said_um: NDArray[np.float64] | None = None
 
     @property
     def full(self) -> NDArray[np.bool_]:
@@ -67,10 +69,11 @@ def answers_of(verdicts: Verdicts, scale: DefocusScale) -> Answers:
     chosen = verdicts.full & verdicts.answered
     truth_um, probabilities = verdicts.truth_um[chosen], verdicts.probabilities[chosen]
     rank = np.argsort(np.argsort(scale.centres_um))
+    said_um = verdicts.said_um
     true_class = np.array([scale.index_of(float(value)) for value in truth_um], np.intp)
     return Answers(
         truth_um,
-        scale.expected_um(probabilities),
+        scale.expected_um(probabilities) if said_um is None else said_um[chosen],
         rank[true_class],
         rank[probabilities.argmax(axis=1)],
         probabilities.max(axis=1),
@@ -80,8 +83,8 @@ def answers_of(verdicts: Verdicts, scale: DefocusScale) -> Answers:
 def metrics(verdicts: Verdicts, scale: DefocusScale) -> dict[str, float]:
     """Return the figures of a model.
 
-    Those known to hold nothing are left out. Errors are those of the expected value, over those
-    that got an answer; `abstained` is the share that got none.
+    Those known to hold nothing are left out. Errors are over those that got an
+    answer; `abstained` is the share that got none.
     """
     answers = answers_of(verdicts, scale)
     n, answered = int(verdicts.full.sum()), len(answers.truth_um)

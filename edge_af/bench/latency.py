@@ -16,6 +16,7 @@ from edge_af.classifier import MOST_TILES, Classifier, agree, calibrated, entrop
 from edge_af.classifier import novelty as novelty_of
 from edge_af.errors import ModelError
 from edge_af.model_file import ModelFile, read_model_file
+from edge_af.place import place_of
 from edge_af.routines.ports import View
 from edge_af.tiles import cut
 from hw.stage import Range
@@ -166,12 +167,13 @@ class _Look:
         answers = calibrated(outputs, card)
         entropy_nats(answers)
         agree(classifier.scale.expected_um(answers))
-        distribution = fuse(answers)
+        fuse(answers)
+        place = place_of(classifier.scale, answers)
         marks_s.append(time.perf_counter())
         ends = classifier.scale.range
         for slack_um in (_SLACK_UM, 0.0):  # with what was known before, and the frame alone
             belief = Belief(Range(-2 * ends.high_um, -2 * ends.low_um))
-            belief.look(0.0, classifier.scale, distribution, slack_um)
+            belief.look(0.0, classifier.scale, place, slack_um)
             belief.within(belief.best_um, 0.4)
         marks_s.append(time.perf_counter())
         return np.diff(marks_s).tolist()

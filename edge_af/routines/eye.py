@@ -17,7 +17,7 @@ from edge_af.sharpness import tenengrad
 class Reading:
     """One frame: where the stage was counted, when, and what was seen.
 
-    `defocus_um` is the model's expected value, NaN if it abstained or there is no model.
+    `defocus_um` is what the model says, NaN if it abstained or there is no model.
     """
 
     counted_um: float
@@ -49,8 +49,8 @@ class Eye:
         defocus_um = math.nan
         if self.observer is not None:
             sight = self.observer.look(frame)
-            if sight.distribution is not None:
-                defocus_um = float(self.observer.scale.expected_um([sight.distribution])[0])
+            if sight.place is not None:
+                defocus_um = sight.place.defocus_um
             elif sight.abstained is Abstained.EMPTY and not self.readings:
                 raise CalibrationError(
                     "the field is empty; move the slide to a place with plenty of detail"

@@ -1,13 +1,12 @@
 """Look, move there once, look again; go back if that was no better."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_af.belief import Belief
 from edge_af.classifier import Abstained
+from edge_af.place import Place
 from edge_af.routines.ports import Attempt, Desk, Observer
 from edge_af.scale import DefocusScale
 from edge_af.settings import FocusSettings
@@ -20,7 +19,11 @@ _FORGOTTEN_UM = 0.3
 focus err alike in a thick specimen, so that many of them must not outweigh the newest."""
 
 _NEAR = 2.0
-"""In depths of field: pictures taken within this of each other may be alike in sharpness."""
+"""In depths of field: pictures taken within this of each other may be alike in sharpness, and the
+rest of a way that is no longer than this is gone without another look."""
+
+_LEFT = 0.5
+"""Of the last move: the most that may be left to go without another look."""
 
 _ACROSS = 0.75
 """In depths of field: how far beyond the likely focus a second look is taken. What the specimen
@@ -37,22 +40,24 @@ of a thick specimen it is less than at the depths that hold its detail."""
 
 @dataclass(frozen=True)
 class _Look:
-    """One frame, where it was taken, and the belief that it alone gives."""
+    """One frame, where it was taken, and the defocus that it alone gives."""
 
     position_um: float
     slack_um: float
     frame: Frame
-    seen: Belief
+    place: Place
 
     @cached_property
     def sharpness(self) -> float:
         """Measured when first asked for: the first move waits for none."""
         return tenengrad(self.frame.pixels)
 
-    @property
-    def offset_um(self) -> float:
-        """Where this frame alone puts the focus, from where it was taken."""
-        return self.seen.best_um - self.position_um
+    def within(self, reach_um: float) -> float:
+        """Return the probability that the focus lies within `reach_um` of here."""
+        root = self.place.sigma_um * math.sqrt(2)
+        off_um = self.place.defocus_um
+        above, below = ((reach_um - side * off_um) / root for side in (1, -1))
+        return (math.erf(above) + math.erf(below)) / 2
 
 
 def single_shot(desk: Desk, observer: Observer) -> Attempt:
@@ -70,13 +75,13 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
     for moves_left in range(settings.most_moves, -1, -1):
         frame = desk.view.frame()
         sight = observer.look(frame)
-        if sight.distribution is None:
+        if sight.place is None:
             reason = f"the model abstained: {sight.abstained}"
             if not looks:
                 return Attempt(False, reason, empty=sight.abstained is Abstained.EMPTY)
             return desk.give_up(start_um, f"after a move to {stage.position_um:.1f} um {reason}")
-        belief.look(stage.position_um, scale, sight.distribution, stage.slack_um)
-        looks.append(_look(desk, frame, scale, sight.distribution))
+        belief.look(stage.position_um, scale, sight.place, stage.slack_um)
+        looks.append(_Look(stage.position_um, stage.slack_um, frame, sight.place))
         worse = _worse_than(looks, settings.depth_of_field_um)
         if worse is not None:
             reason = (
@@ -85,6 +90,9 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
             )
             return desk.give_up(start_um, reason)
         if _in_focus(desk, belief, looks):
+            return Attempt(True)
+        if _within_reach(desk, belief, looks):
+            stage.move_to_um(belief.best_um)
             return Attempt(True)
         if not moves_left:
             break
@@ -109,47 +117,61 @@ def _no_idea(position_um: float, scale: DefocusScale, slack_um: float) -> Belief
     return Belief(Range(low_um, position_um - ends.low_um + margin_um + slack_um))
 
 
-def _look(
-    desk: Desk, frame: Frame, scale: DefocusScale, distribution: NDArray[np.float64]
-) -> _Look:
-    here_um = desk.stage.position_um
-    seen = _no_idea(here_um, scale, 0.0)
-    seen.look(here_um, scale, distribution)
-    return _Look(here_um, desk.stage.slack_um, frame, seen)
-
-
 def _near(looks: list[_Look], settings: FocusSettings) -> list[_Look]:
     reach_um = _NEAR * settings.depth_of_field_um
-    return [look for look in looks if abs(look.offset_um) <= reach_um]
+    return [look for look in looks if abs(look.place.defocus_um) <= reach_um]
 
 
 def _in_focus(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
-    """Tell whether focus is sure: by the newest look alone, or by several around it."""
+    """Tell whether the stage stands in focus: by the newest look alone, or by several around it."""
     settings, newest = desk.settings, looks[-1]
     half_um = settings.depth_of_field_um / 2
-    # Where the axis stands may not be known to the gap of the gears; how the picture looks is.
-    best_um = newest.seen.best_um if newest.slack_um > 0 else belief.best_um
-    if abs(best_um - newest.position_um) > _tolerance_um(desk):
-        return False
-    if newest.seen.within(newest.position_um, half_um) >= settings.certainty:
+    here = abs(newest.place.defocus_um) <= _tolerance_um(desk)
+    if here and newest.within(half_um) >= settings.certainty:
         return True
+    if abs(belief.best_um - newest.position_um) > _tolerance_um(desk):
+        return False
     near = _near(looks, settings)
     places_um = [look.position_um for look in near]
     return (
         len(near) >= _SEVERAL
         and max(places_um) - min(places_um) >= half_um
         and newest.sharpness >= _AS_SHARP * max(look.sharpness for look in near)
-        and newest.seen.within(newest.position_um, 2 * half_um) >= _SURE_AMONG_SEVERAL
+        and newest.within(2 * half_um) >= _SURE_AMONG_SEVERAL
+    )
+
+
+def _within_reach(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
+    """Tell whether so little of the way is left, and so surely, that no look is needed at its end.
+
+    Never after the first look: a jump is verified. It must have brought the focus nearer by more
+    than is left, for a motor that stands still, or an observer that always says the same, would
+    not. And the gears must be engaged, so that the axis goes as far as is counted.
+    """
+    if len(looks) < 2:
+        return False
+    settings, before, newest = desk.settings, looks[-2], looks[-1]
+    best_um = belief.best_um
+    left_um = abs(best_um - newest.position_um)
+    return (
+        newest.slack_um <= _tolerance_um(desk)
+        and left_um <= _NEAR * settings.depth_of_field_um
+        and left_um <= _LEFT * abs(newest.position_um - before.position_um)
+        and belief.within(best_um, settings.depth_of_field_um / 2) >= settings.certainty
+        and desk.stage.reachable.contains(best_um)
     )
 
 
 def _next_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float:
     """Return where to look next."""
     stage, settings, best_um = desk.stage, desk.settings, belief.best_um
-    here_um = stage.position_um
+    here_um, newest = stage.position_um, looks[-1]
+    if newest.slack_um > 0 and newest.place.defocus_um > _tolerance_um(desk):
+        # However wide the gap of the gears may be, the axis is not led away from what was seen.
+        return min(best_um, here_um - stage.step_um)
     across_um = max(_ACROSS * settings.depth_of_field_um, stage.step_um)
     near = _near(looks, settings)
-    if [looks[-1]] == near:
+    if [newest] == near:
         return best_um + across_um if here_um <= best_um else best_um - across_um
     if abs(best_um - here_um) > _tolerance_um(desk):
         return best_um

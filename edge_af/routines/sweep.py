@@ -47,18 +47,19 @@ class Keeper(Protocol):
         ...
 
 
-def sweep(desk: Desk, keeper: Keeper | None = None) -> Attempt:
+def sweep(desk: Desk, keeper: Keeper | None = None, gap_um: float = 0.0) -> Attempt:
     """Bring the stage to the sharpest place within reach; back to the start if there is none.
 
-    Two passes upwards, coarse and fine, so that backlash does not count. `keeper` gets the frames
-    of both. Raises HardwareError as camera and stage do.
+    Two passes upwards, coarse and fine, so that backlash does not count. By `gap_um` it looks
+    further up: so far above its count the axis may stand. `keeper` gets the frames of both passes.
+    Raises HardwareError as camera and stage do.
     """
     stage, settings = desk.stage, desk.settings
     start_um = stage.position_um
     coarse_um = COARSE * settings.depth_of_field_um
     span = Range(
         stage.reachable.clip(start_um - settings.sweep_reach_um),
-        stage.reachable.clip(start_um + settings.sweep_reach_um),
+        stage.reachable.clip(start_um + settings.sweep_reach_um + gap_um),
     )
     coarse = measure(desk, span, coarse_um, keeper)
     fault = fault_of(coarse, stage.reachable, coarse_um)

@@ -4,12 +4,10 @@ import math
 from collections import deque
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_af.belief import Belief
 from edge_af.classifier import Abstained
 from edge_af.drift import DriftFilter
+from edge_af.place import Place
 from edge_af.routines.hill import hill_um, path_um
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.rest import Rest
@@ -23,12 +21,10 @@ from hw.stage import LimitError, Range
 
 _HOUR_S = 3600.0
 
-_FRAME_SHARE = 0.75
 _LEAST_SIGMA_UM = 0.1
-"""How much of a look's spread differs from frame to frame, and no look is taken to be better. Most
-of it they have in common."""
+"""No look is taken to be better."""
 
-_BIAS = 0.25
+_BIAS = 0.3
 _HILL = 0.2
 """In depths of field, 1 sigma: how far off the model is for one specimen, before anything is known
 of it, and how well sharpness tells where the focus is."""
@@ -112,11 +108,11 @@ class Tracker:
         if seen is Seen.ANOTHER:
             self.forget()
         sight = observer.look(frame)
-        if sight.distribution is None or sight.even_um is None:
+        if sight.place is None:
             return self._blinded(desk, sight.abstained, now_s)
         self._blind = 0
         here_um, slack_um = desk.stage.position_um, desk.stage.slack_um
-        newest = _seen(here_um, slack_um, observer.scale, sight.distribution)
+        newest = _seen(here_um, slack_um, observer.scale, sight.place)
         if newest.within(here_um, self._settings.jump_um) <= 1 - self._settings.certainty:
             return self._jumped(desk, observer, now_s, newest.best_um)
         self._jumps = 0
@@ -125,9 +121,8 @@ class Tracker:
         elif slack_um != self._slack_um:
             self._focus.displaced()
         self._slack_um = slack_um
-        spread_um = _spread_um(observer.scale, sight.distribution)
-        sigma_um = max(_FRAME_SHARE * spread_um, _LEAST_SIGMA_UM)
-        if not self._focus.look(now_s, here_um - sight.even_um, sigma_um):
+        sigma_um = max(sight.place.sigma_um, _LEAST_SIGMA_UM)
+        if not self._focus.look(now_s, here_um - sight.place.defocus_um, sigma_um):
             self._check_s = -math.inf
         if self._focus.strange:
             defocus_um = here_um - self._focus.focus_um
@@ -300,17 +295,9 @@ class Tracker:
         return Tracked(Deed.REFOCUSED, defocus_um, soon=True)
 
 
-def _seen(
-    here_um: float, slack_um: float, scale: DefocusScale, distribution: NDArray[np.float64]
-) -> Belief:
+def _seen(here_um: float, slack_um: float, scale: DefocusScale, place: Place) -> Belief:
     """Return the belief that one look alone gives."""
     ends = scale.range
     seen = Belief(Range(here_um - ends.high_um, here_um - ends.low_um + slack_um))
-    seen.look(here_um, scale, distribution, slack_um)
+    seen.look(here_um, scale, place, slack_um)
     return seen
-
-
-def _spread_um(scale: DefocusScale, distribution: NDArray[np.float64]) -> float:
-    """Return the standard deviation of the defocus."""
-    mean_um = float(distribution @ scale.centres_um)
-    return math.sqrt(float(distribution @ (scale.centres_um - mean_um) ** 2))

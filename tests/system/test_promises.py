@@ -287,12 +287,27 @@ def test_4_a_focus_is_not_claimed_before_a_frame_confirms_it():
 
 def test_4_the_latest_frame_decides_not_those_before_it():
     rig = Rig(seed=4, kind="smear", defocus_um=4.0, backlash_um=0.0)
-    # Two frames agree on a place; the one that is taken there does not.
-    answers_um = iter([4.0, 0.6, 6.0, 6.0, 6.0, 6.0])
+    # The second frame leads on, too far to be gone without a look; the one taken there disagrees.
+    answers_um = iter([4.0, 1.8, 6.0, 6.0, 6.0, 6.0])
     with rig.desk() as desk:
         attempt = single_shot(desk, Oracle(rig, lambda _: next(answers_um)))
     assert not attempt.found
     assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+def test_4_only_a_short_rest_of_a_verified_way_is_gone_without_a_look():
+    def shot(*answers_um):
+        rig = Rig(seed=4, kind="smear", defocus_um=4.0, backlash_um=0.0)
+        said_um = iter([*answers_um, *[0.0] * 5])
+        with rig.desk() as desk:
+            single_shot(desk, Oracle(rig, lambda _: next(said_um)))
+            return rig.moved_um, desk.view.frames
+
+    moved_um, frames = shot(4.0, 0.6)
+    assert moved_um == pytest.approx(-4.6, abs=0.15)
+    assert frames == 2
+    assert shot(4.0, 1.8)[1] > 2  # two depths of field are 1.6 um
+    assert shot(1.0, 0.6)[1] > 2  # more than half of what it has gone
 
 
 def test_4_a_sweep_that_does_not_see_again_what_it_saw_goes_back():

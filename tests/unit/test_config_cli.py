@@ -134,7 +134,7 @@ def test_every_setting_in_force_with_its_origin(edge_af, config, monkeypatch, tm
     for name, value, origin in (
         ("focus.tolerance_um", 0.3, "EDGE_AF_FOCUS__TOLERANCE_UM"),
         ("camera.frame_px", [640, 480], "EDGE_AF_CAMERA__FRAME_PX"),
-        ("focus.certainty", 0.8, "default"),
+        ("focus.certainty", 0.93, "default"),
         ("stage.kind", "grbl", "file"),
         ("stage.rate_um_per_s", 100.0, "file"),
         ("stage.step_um", 0.0625, measured),

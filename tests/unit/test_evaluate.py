@@ -5,6 +5,7 @@ from data_sets import write_data
 from edge_af.classifier import Classifier, fuse
 from edge_af.errors import UserError
 from edge_af.model_file import read_model_file
+from edge_af.place import place_of
 from edge_af.scale import PAPER41_LABELS, DefocusScale
 from train.evaluate import frames_from_manifest, frames_in, from_manifest, judge, judge_frames
 from train.manifest import read_rows
@@ -157,3 +158,5 @@ class TestOnAManifest:
             if told.answered[number]:
                 answers = tiles.probabilities[of_frame][tiles.answered[of_frame]]
                 np.testing.assert_allclose(told.probabilities[number], fuse(answers))
+                place = place_of(classifier.scale, answers)
+                assert told.said_um[number] == pytest.approx(place.defocus_um)

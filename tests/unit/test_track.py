@@ -11,6 +11,7 @@ from oracle import Oracle, Rig, gaussian
 from pydantic import ValidationError
 
 from edge_af.classifier import Abstained, Classifier, Sight
+from edge_af.place import Place
 from edge_af.routines.ports import Desk, View
 from edge_af.routines.track import Tracker
 from edge_af.routines.tracked import Deed
@@ -293,8 +294,9 @@ class Seasoned:
             return Sight(None, Abstained.UNCERTAIN, 0)
         seen_um = float(self._world.defocus_um(middle_s)) + visit.bias_um
         said_um = seen_um + self._rng.normal(0, 0.1 + 0.03 * abs(seen_um))
-        seen = gaussian(self.scale, said_um, 0.3 + 0.03 * abs(seen_um))
-        return Sight(seen, None, 1, even_um=said_um)
+        sigma_um = 0.1 + 0.03 * abs(seen_um)
+        seen = gaussian(self.scale, said_um, sigma_um)
+        return Sight(seen, None, 1, place=Place(said_um, sigma_um))
 
 
 def day(hours, observer=None, frame_px=(192, 192), seed=1):

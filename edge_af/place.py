@@ -1,0 +1,55 @@
+"""Where the tiles of one frame put it: one defocus, and how sure that is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_af.scale import DefocusScale
+
+_PEAK = 0.02
+"""The highest peak of an answer ends where it falls to this share of its height."""
+
+_FLOOR_UM2 = 0.05
+"""Variance that tiles share and no answer shows: what the specimen makes all of them say wrong."""
+
+_SPREAD_BINS = 1.6
+"""In mean bins: an answer as wide as this is off by as much, a narrower one by the square of that.
+Both fitted to the errors of 1,400 looks at 400 rendered fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A defocus, and the standard deviation of its error, in um."""
+
+    defocus_um: float
+    sigma_um: float
+
+
+def place_of(scale: DefocusScale, answers: NDArray[np.float64]) -> Place:
+    """Return where a frame lies by the answers (n, k) of its n tiles, rows in output order.
+
+    The mean of the middles of their highest peaks, narrow ones counting for more. It follows small
+    changes evenly, where a product of the answers would stay in the middle of a class until
+    another one is likelier.
+    """
+    ascending = answers[:, scale.ascending]
+    centres_um = scale.centres_um[scale.ascending]
+    middles_um, widths_um = np.array([_peak(centres_um, answer) for answer in ascending]).T
+    weights = 1 / (widths_um**2 + _FLOOR_UM2)
+    width_um = float(widths_um.mean())
+    share = width_um / (_SPREAD_BINS * float(scale.widths_um.mean()))
+    return Place(float(weights @ middles_um / weights.sum()), width_um * min(share, 1.0))
+
+
+def _peak(centres_um: NDArray[np.float64], answer: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of the highest peak of an answer (k,)."""
+    top = int(answer.argmax())
+    low = np.flatnonzero(answer < _PEAK * answer[top])
+    after = int(np.searchsorted(low, top))
+    first = int(low[after - 1]) + 1 if after else 0
+    end = int(low[after]) if after < len(low) else len(answer)
+    weights, places_um = answer[first:end], centres_um[first:end]
+    total = weights.sum()
+    mean_um = float(weights @ places_um / total)
+    return mean_um, float(np.sqrt(weights @ (places_um - mean_um) ** 2 / total))
