@@ -8,7 +8,7 @@ from edge_af.bench.classic.brent import brent
 from edge_af.bench.classic.hill_climb import hill_climb
 from edge_af.bench.classic.jpeg_sweep import jpeg_sweep
 from edge_af.bench.classic.mean_of_twenty import mean_of_twenty
-from edge_af.bench.classic.rig import FocusMethod, Rig, WatchedStage
+from edge_af.bench.classic.rig import Asked, FocusMethod, Rig, WatchedStage
 from edge_af.bench.classic.two_frames import two_frame_difference
 from edge_af.bench.classic.z_stack import z_stack
 from edge_af.bench.fields import Field, FieldClass, Scope, draw_field
@@ -76,8 +76,8 @@ class Run:
 
     `error_um` is the true defocus at the end. `found` is what the method said. `false_direction`
     says that its first move was to lead away from the focus; None where the start was too near for
-    that to matter. `crashed` means that the axis touched a hard stop, `limit_hit` that the guard
-    refused a move.
+    that to matter, and where no answer led it but the way a search always begins. `crashed` means
+    that the axis touched a hard stop, `limit_hit` that the guard refused a move.
     """
 
     method: str
@@ -137,14 +137,15 @@ def _run(name: str, field: Field, specimen: Specimen, classifier: Classifier) ->
     scope, settings = Scope(field, specimen), FocusSettings()
     camera, clock, truth = scope.microscope.camera, scope.clock, scope.truth
     with scope.stage, camera, scope.stage.command(budget_um=10 * settings.travel_budget_um):
-        stage = WatchedStage(scope.stage, clock)
+        asked = Asked(classifier)
+        stage = WatchedStage(scope.stage, clock, asked)
         view = View(camera, stage, clock, settings.frame_timeout_s)
         rig = Rig(
             Desk(view, stage, settings),
             stage,
             camera,
             clock,
-            classifier,
+            asked,
             scope.microscope.scene.bank.optics.numerical_aperture,
         )
         start_um, defocus_um, start_s = stage.position_um, truth.defocus_um, clock.now_s()
@@ -178,6 +179,6 @@ def _run(name: str, field: Field, specimen: Specimen, classifier: Classifier) ->
 
 
 def _false_direction(stage: WatchedStage, start_um: float, defocus_um: float) -> bool | None:
-    if abs(defocus_um) <= _TOLD_UM or stage.first_target_um is None:
+    if abs(defocus_um) <= _TOLD_UM or stage.told_um is None:
         return None
-    return (stage.first_target_um - start_um) * defocus_um > 0
+    return (stage.told_um - start_um) * defocus_um > 0

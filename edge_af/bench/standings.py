@@ -18,7 +18,7 @@ class Standing:
 
     Errors are those at the end whatever the method said, and so include where it gave up.
     `false_direction` is the share of runs from beyond 1 um whose first move was to lead away from
-    focus.
+    focus, of those where an answer led it; 0 of none.
     """
 
     method: str

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from edge_af.classifier import Sight
 from edge_af.routines.ports import Attempt, Desk, Observer
-from hw.camera import Camera
+from edge_af.scale import DefocusScale
+from hw.camera import Camera, Frame
 from hw.clock import Clock
 from hw.guard import GuardedStage
 from hw.stage import Range
@@ -21,17 +23,38 @@ class SchedulingClock(Clock, Protocol):
         ...
 
 
+class Asked:
+    """An observer, and whether the last that it was asked got an answer."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.answered = False
+
+    @property
+    def scale(self) -> DefocusScale:
+        """The bins of its distributions."""
+        return self._observer.scale
+
+    def look(self, frame: Frame) -> Sight:
+        """Return what a frame says of its defocus."""
+        sight = self._observer.look(frame)
+        self.answered = sight.place is not None
+        return sight
+
+
 class WatchedStage:
     """A guarded stage that keeps count. As `edge_af.routines.ports.FocusStage` says, and `crawl`.
 
-    `moves` are motions from rest to rest, `first_target_um` where the first one was to lead.
+    `moves` are motions from rest to rest. `told_um` is where the first one was to lead, if an
+    answer of the observer led there; the first of a search goes to the same end whatever is seen.
     """
 
-    def __init__(self, stage: GuardedStage, clock: Clock) -> None:
+    def __init__(self, stage: GuardedStage, clock: Clock, asked: Asked) -> None:
         self._stage = stage
         self._clock = clock
+        self._asked = asked
         self.moves = 0
-        self.first_target_um: float | None = None
+        self.told_um: float | None = None
 
     @property
     def step_um(self) -> float:
@@ -96,9 +119,9 @@ class WatchedStage:
     def _count(self, target_um: float) -> None:
         if abs(target_um - self.position_um) < self.step_um / 2:
             return
+        if self.moves == 0 and self._asked.answered:
+            self.told_um = target_um
         self.moves += 1
-        if self.first_target_um is None:
-            self.first_target_um = target_um
 
     def __enter__(self) -> "WatchedStage":
         self._stage.__enter__()
