@@ -171,10 +171,9 @@ class _Look:
         place = place_of(classifier.scale, answers)
         marks_s.append(time.perf_counter())
         ends = classifier.scale.range
-        for slack_um in (_SLACK_UM, 0.0):  # with what was known before, and the frame alone
-            belief = Belief(Range(-2 * ends.high_um, -2 * ends.low_um))
-            belief.look(0.0, classifier.scale, place, slack_um)
-            belief.within(belief.best_um, 0.4)
+        belief = Belief(Range(-2 * ends.high_um, -2 * ends.low_um))
+        belief.look(0.0, classifier.scale, place, _SLACK_UM)
+        belief.within(belief.best_um, 0.4)
         marks_s.append(time.perf_counter())
         return np.diff(marks_s).tolist()
 

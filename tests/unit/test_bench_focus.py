@@ -82,6 +82,11 @@ def test_the_sweep_in_motion_focuses_too(start_um):
     assert run.frames > 20
 
 
+def test_what_a_search_begins_with_tells_no_side():
+    runs = compete(dense_field(), ["single_shot", "z_stack"], Classifier(read_model(None)))
+    assert [run.false_direction for run in runs] == [False, None]
+
+
 def test_the_same_field_is_the_same_run():
     classifier = Classifier(read_model(None))
     one, other = (compete(dense_field(), ["brent"], classifier) for _ in range(2))

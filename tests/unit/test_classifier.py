@@ -22,6 +22,7 @@ from edge_af.classifier import (
 from edge_af.errors import ModelError
 from edge_af.model_file import read_model_file
 from edge_af.spectrum import CHANNELS, MIDDLE, PER_DEVIATION
+from edge_af.tiles import Tile
 from hw.camera import Frame
 
 CLASSES = 41
@@ -186,6 +187,20 @@ def test_only_full_tiles_are_asked(classifier_of):
 def test_answers_that_say_nothing_are_not_given(classifier_of):
     sight = classifier_of(max_entropy_nats=0.0).look(frame_of(textured()))
     assert (sight.distribution, sight.abstained) == (None, Abstained.UNCERTAIN)
+
+
+@pytest.mark.parametrize(("content", "used"), [(0.009, 1), (0.09, 0)])
+def test_tiles_that_hold_little_silence_no_other(classifier_of, monkeypatch, content, used):
+    classifier = classifier_of(min_content=0.001, max_entropy_nats=1.0)
+    answers = np.vstack([np.eye(CLASSES)[[7]], np.full((5, CLASSES), 1 / CLASSES)])
+    monkeypatch.setattr(classifier, "answer", lambda _: answers)
+    pixels = textured((32, 32)).astype(np.uint8)
+    sight = classifier.see([Tile(pixels, (0, 0), content)] * 6)
+    assert sight.tiles_used == used
+    if used:
+        assert sight.place.defocus_um == pytest.approx(classifier.scale.centres_um[7])
+    else:
+        assert sight.abstained is Abstained.UNCERTAIN
 
 
 @pytest.mark.parametrize(

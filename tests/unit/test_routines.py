@@ -106,6 +106,20 @@ def test_close_to_focus_with_the_gears_in_any_state_it_arrives(defocus_um):
     assert abs(rig.truth.defocus_um) <= GOOD_UM
 
 
+@pytest.mark.parametrize("defocus_um", [1.2, 2.0, 3.0])
+def test_with_the_gap_open_it_is_not_led_away_from_what_was_seen(monkeypatch, defocus_um):
+    rig = Rig(seed=4, kind="smear", defocus_um=defocus_um, backlash_um=8.0)
+    assert rig.guard.slack_um / 2 > defocus_um  # the middle of where the focus may be is above
+    targets_um, move = [], rig.guard.move_to_um
+    monkeypatch.setattr(
+        rig.guard, "move_to_um", lambda um: (targets_um.append(um - rig.start_um), move(um))
+    )
+    attempt, _, _ = single(rig)
+    assert attempt.found, attempt.reason
+    assert targets_um[0] < 0
+    assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
 def test_an_unsure_observer_is_asked_again_from_elsewhere():
     rig = Rig(defocus_um=0.0, drift_um_per_s=0.0)
     rig.engage()
@@ -214,6 +228,14 @@ def test_a_sweep_finds_the_focus(defocus_um):
     attempt = swept(rig)
     assert attempt.found, attempt.reason
     assert abs(rig.truth.defocus_um) <= GOOD_UM
+
+
+def test_a_sweep_looks_further_up_by_the_gap_that_may_have_been_open():
+    for gap_um, found in ((0.0, False), (5.0, True)):
+        rig = Rig(seed=3, kind="smear", defocus_um=-19.0)
+        rig.engage()
+        with rig.desk() as desk:
+            assert sweep(desk, gap_um=gap_um).found is found
 
 
 @pytest.mark.parametrize("backlash_um", [0.0, 8.0])
