@@ -33,23 +33,25 @@ def place_of(scale: DefocusScale, answers: NDArray[np.float64]) -> Place:
     changes evenly, where a product of the answers would stay in the middle of a class until
     another one is likelier.
     """
-    ascending = answers[:, scale.ascending]
-    centres_um = scale.centres_um[scale.ascending]
-    middles_um, widths_um = np.array([_peak(centres_um, answer) for answer in ascending]).T
+    middles_um, widths_um = _peaks(scale.centres_um[scale.ascending], answers[:, scale.ascending])
     weights = 1 / (widths_um**2 + _FLOOR_UM2)
     width_um = float(widths_um.mean())
     share = width_um / (_SPREAD_BINS * float(scale.widths_um.mean()))
     return Place(float(weights @ middles_um / weights.sum()), width_um * min(share, 1.0))
 
 
-def _peak(centres_um: NDArray[np.float64], answer: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean and the standard deviation of the highest peak of an answer (k,)."""
-    top = int(answer.argmax())
-    low = np.flatnonzero(answer < _PEAK * answer[top])
-    after = int(np.searchsorted(low, top))
-    first = int(low[after - 1]) + 1 if after else 0
-    end = int(low[after]) if after < len(low) else len(answer)
-    weights, places_um = answer[first:end], centres_um[first:end]
-    total = weights.sum()
-    mean_um = float(weights @ places_um / total)
-    return mean_um, float(np.sqrt(weights @ (places_um - mean_um) ** 2 / total))
+def _peaks(
+    centres_um: NDArray[np.float64], answers: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation (n,) of the highest peak of each answer (n, k)."""
+    count = len(centres_um)
+    place = np.arange(count)
+    top = answers.argmax(axis=1)[:, None]
+    low = answers < _PEAK * answers.max(axis=1, keepdims=True)
+    first = np.where(low & (place < top), place + 1, 0).max(axis=1, keepdims=True)
+    end = np.where(low & (place > top), place, count).min(axis=1, keepdims=True)
+    weights = np.where((place >= first) & (place < end), answers, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    means_um = weights @ centres_um
+    variances_um2 = (weights * (centres_um - means_um[:, None]) ** 2).sum(axis=1)
+    return means_um, np.sqrt(variances_um2)
