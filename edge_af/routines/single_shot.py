@@ -91,11 +91,11 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
             return desk.give_up(start_um, reason)
         if _in_focus(desk, belief, looks):
             return Attempt(True)
+        if not moves_left:
+            break
         if _within_reach(desk, belief, looks):
             stage.move_to_um(belief.best_um)
             return Attempt(True)
-        if not moves_left:
-            break
         target_um = stage.reachable.clip(_next_um(desk, belief, looks))
         if abs(target_um - stage.position_um) < stage.step_um / 2:
             reason = f"the focus seems to lie at {belief.best_um:.1f} um, out of the stage's reach"

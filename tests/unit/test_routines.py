@@ -181,6 +181,13 @@ def test_it_gives_up_after_the_moves_it_may_make():
     assert rig.moved_um == pytest.approx(0, abs=1e-6)
 
 
+def test_the_rest_of_a_verified_way_counts_as_a_move_too():
+    for most_moves, found in ((1, False), (2, True)):
+        rig = Rig(seed=4, kind="smear", defocus_um=8.0, backlash_um=0.0)
+        attempt, _, _ = single(rig, most_moves=most_moves, tells=lambda um: 0.9 * um)
+        assert attempt.found is found, attempt.reason
+
+
 def test_abstention_after_a_move_takes_it_back_and_says_so():
     rig = Rig(defocus_um=10.0)
     says = iter([10.0, Abstained.UNFAMILIAR])
