@@ -83,8 +83,8 @@ def answers_of(verdicts: Verdicts, scale: DefocusScale) -> Answers:
 def metrics(verdicts: Verdicts, scale: DefocusScale) -> dict[str, float]:
     """Return the figures of a model.
 
-    Those known to hold nothing are left out. Errors are over those that got an
-    answer; `abstained` is the share that got none.
+    Those known to hold nothing are left out. Errors are over those that got an answer;
+    `abstained` is the share that got none.
     """
     answers = answers_of(verdicts, scale)
     n, answered = int(verdicts.full.sum()), len(answers.truth_um)

@@ -64,9 +64,10 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
     """Bring the stage into focus by what single frames say.
 
     Each frame sharpens a belief over the focus position; the stage moves to where it lies, and
-    the next frame confirms or corrects. A frame that is not sure is followed by one from the other
-    side. If a picture is no better than an earlier one, or the model abstains, the stage goes back
-    to where it was. Raises HardwareError as camera and stage do.
+    the next frame confirms or corrects. The short rest of a way that it confirms is gone without
+    another; one that is not sure is followed by one from the other side. If a picture is no better
+    than an earlier one, or the model abstains, the stage goes back to where it was. Raises
+    HardwareError as camera and stage do.
     """
     stage, settings, scale = desk.stage, desk.settings, observer.scale
     start_um = stage.position_um

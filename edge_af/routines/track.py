@@ -21,9 +21,6 @@ from hw.stage import LimitError, Range
 
 _HOUR_S = 3600.0
 
-_LEAST_SIGMA_UM = 0.1
-"""No look is taken to be better."""
-
 _BIAS = 0.3
 _HILL = 0.2
 """In depths of field, 1 sigma: how far off the model is for one specimen, before anything is known
@@ -121,8 +118,8 @@ class Tracker:
         elif slack_um != self._slack_um:
             self._focus.displaced()
         self._slack_um = slack_um
-        sigma_um = max(sight.place.sigma_um, _LEAST_SIGMA_UM)
-        if not self._focus.look(now_s, here_um - sight.place.defocus_um, sigma_um):
+        place = sight.place
+        if not self._focus.look(now_s, here_um - place.defocus_um, place.sigma_um):
             self._check_s = -math.inf
         if self._focus.strange:
             defocus_um = here_um - self._focus.focus_um

@@ -59,7 +59,7 @@ def test_how_sure_it_is(width_um, sigma_um):
 def test_an_answer_of_one_class_is_its_middle(index):
     place = place_of(SCALE, np.eye(41)[index][None])
     assert place.defocus_um == pytest.approx(SCALE.centres_um[index])
-    assert place.sigma_um == 0.0
+    assert place.sigma_um == 0.1  # never quite sure
 
 
 def test_of_an_answer_that_says_nothing_the_width_is_that_of_the_scale():
