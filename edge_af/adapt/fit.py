@@ -15,16 +15,17 @@ from edge_af.classifier import Classifier, entropy_nats
 from edge_af.head import Head, HeadCard
 from edge_af.model_file import ModelFile
 from edge_af.scale import DefocusScale
-from edge_af.targets import soft_targets
-from edge_af.temperature import cross_entropy, fit_temperature, softmax
+from edge_af.temperature import softmax
 from edge_af.versions import tool_versions
 
-BANDWIDTHS_UM = (0.4, 0.7, 1.0, 1.4)
-"""Widths tried for the average along z. The wider, the less noise; the narrower, the less it blurs
-what changes within a depth of field."""
+BANDWIDTH_UM = 1.0
+"""Width of the average along z. The wider, the less noise; the narrower, the less it blurs what
+changes within a depth of field."""
 
-_SPREAD_UM = 0.4
-"""A slice's z is that of its frame: tilt and thickness put a tile off it by about this much."""
+_TEMPERATURE = 6.0
+"""Of the answers. The likeliest on held-out fields, 20 to 40, is that of the few tiles that are far
+off; with it the others say so little that a second look rarely confirms the first
+(docs/decisions/adapting.md)."""
 
 _ABSTAIN_SHARE = 0.05
 _STRANGE_SHARE = 0.001
@@ -43,28 +44,21 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
     """Fit a head to the instrument that recorded `fields`. `say` is told each step.
 
     The defocus of a slice is its z. Each field in turn is held out of the fit: on what the others
-    make of it the width of the average along z, the temperature and the limits of abstention are
-    set, and the model's own head is compared. The head returned is then fitted on all of them.
-    Raises as `edge_af.adapt.samples.gather` does.
+    make of it the limits of abstention are set, and the model's own head is compared. The head
+    returned is then fitted on all of them. Raises as `edge_af.adapt.samples.gather` does.
     """
     classifier = Classifier(model)
     card = classifier.card
     samples = gather(classifier, fields, say)
-    targets = soft_targets(card.scale, samples.defocus_um, _SPREAD_UM)
-    held_out = _held_out_logits(samples, card.scale, say)
-    temperatures = [fit_temperature(logits, targets) for logits in held_out]
-    answers = [
-        softmax(logits, temperature)
-        for logits, temperature in zip(held_out, temperatures, strict=True)
-    ]
-    best = int(np.argmin([cross_entropy(one, targets) for one in answers]))
-    overall = _compared("all", card.scale, samples, answers[best], np.full(len(targets), True))
+    answers = softmax(_held_out_logits(samples, card.scale, say), _TEMPERATURE)
+    tiles = len(samples.field)
+    overall = _compared("all", card.scale, samples, answers, np.full(tiles, True))
     compared = tuple(
-        _compared(field.name, card.scale, samples, answers[best], samples.field == number)
+        _compared(field.name, card.scale, samples, answers, samples.field == number)
         for number, field in enumerate(fields)
     )
     say("fitting on all fields")
-    weights = discriminant(samples.penultimate, samples.defocus_um, card.scale, BANDWIDTHS_UM[best])
+    weights = discriminant(samples.penultimate, samples.defocus_um, card.scale, BANDWIDTH_UM)
     head = HeadCard(
         format=1,
         model=card.name,
@@ -72,12 +66,12 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
         um_per_px=samples.um_per_px,
         penultimate=len(weights) - 1,
         classes=weights.shape[1],
-        temperature=temperatures[best],
-        abstention=_abstention(card, samples, answers[best]),
+        temperature=_TEMPERATURE,
+        abstention=_abstention(card, samples, answers),
         training={
             "fields": [field.name for field in fields],
-            "tiles": len(targets),
-            "bandwidth_um": BANDWIDTHS_UM[best],
+            "tiles": tiles,
+            "bandwidth_um": BANDWIDTH_UM,
         },
         metrics=overall.metrics(),
         tool_versions=tool_versions(),
@@ -87,18 +81,17 @@ def adapt(model: ModelFile, fields: Sequence[Field], say: Callable[[str], None])
 
 def _held_out_logits(
     samples: Samples, scale: DefocusScale, say: Callable[[str], None]
-) -> list[NDArray[np.float64]]:
-    """Return for each bandwidth the logits (n, k) of heads that did not see the tile's field."""
-    logits = [np.empty((len(samples.field), len(scale.bins_um))) for _ in BANDWIDTHS_UM]
+) -> NDArray[np.float64]:
+    """Return logits (n, k) of heads that did not see the tile's field."""
+    logits = np.empty((len(samples.field), len(scale.bins_um)))
     numbers = np.unique(samples.field)
     for turn, number in enumerate(numbers, 1):
         say(f"fitting without field {turn} of {len(numbers)}")
         out = samples.field == number
-        for rows, bandwidth_um in zip(logits, BANDWIDTHS_UM, strict=True):
-            weights = discriminant(
-                samples.penultimate[~out], samples.defocus_um[~out], scale, bandwidth_um
-            )
-            rows[out] = samples.penultimate[out] @ weights[:-1] + weights[-1]
+        weights = discriminant(
+            samples.penultimate[~out], samples.defocus_um[~out], scale, BANDWIDTH_UM
+        )
+        logits[out] = samples.penultimate[out] @ weights[:-1] + weights[-1]
     return logits
 
 

@@ -13,8 +13,7 @@ _FAR_UM = 1.0
 _BETTER = 0.95
 _MORE_WRONG_SIDES = 0.005
 """The new head is taken if its median error is at most this share of the old one's, and the share
-of wrong sides has not risen by more: the width of its average was chosen on the same held-out
-fields, which flatters it a little."""
+of wrong sides has not risen by more: two or three fields tell no smaller difference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from edge_af.errors import ModelError, UserError
 from edge_af.head import Head
 from edge_af.model_file import read_model_file
 from edge_af.scale import DefocusScale
-from edge_af.targets import soft_targets
 from edge_af.temperature import softmax
 from hw.camera import Frame
 
@@ -83,16 +82,6 @@ def test_a_class_far_from_all_slices_is_taken_for_the_nearest():
     weights = discriminant(inputs[near], z_um[near], SCALE, 0.05)
     assert np.isfinite(weights).all()
     assert np.abs(SCALE.expected_um(predicted(inputs, weights))).max() < 12.5
-
-
-@settings(max_examples=40, deadline=None)
-@given(z_um=st.floats(-11, 11), spread_um=st.floats(0.3, 1))
-def test_soft_targets_are_about_the_defocus(z_um, spread_um):
-    (row,) = soft_targets(SCALE, np.array([z_um]), spread_um)
-    assert row.sum() == pytest.approx(1)
-    assert SCALE.expected_um(row[None])[0] == pytest.approx(z_um, abs=0.15)
-    variance = (row * (SCALE.centres_um - z_um) ** 2).sum()
-    assert math.sqrt(variance) == pytest.approx(spread_um, abs=0.2)
 
 
 # An instrument whose light grows with defocus: nothing that the untrained model could know.
