@@ -11,7 +11,7 @@ from edge_af.routines.eye import Eye, Reading, columns
 from edge_af.routines.ports import Desk, Observer
 from edge_af.routines.settling import watch
 from edge_af.routines.sharp_gap import sharp_gap
-from edge_af.routines.survey import approach, survey
+from edge_af.routines.survey import approach, came_into_sight, survey
 from edge_af.routines.sweep import middle_um
 from hw.camera import Camera
 from hw.clock import Clock
@@ -104,7 +104,7 @@ def calibrate(bench: Bench, observer: Observer | None, known: bool) -> Findings 
             "within 8 um, on a field with plenty of detail"
         )
     if scale is None:
-        return ToldWrong(_NOTHING_MOVED)
+        return ToldWrong(1.0 if came_into_sight(eye.readings) else _NOTHING_MOVED)
     began = eye.readings[0]
     near = not began.blind and abs(began.defocus_um) <= _START_UM
     if not (near and RIGHT_ENOUGH[0] <= scale <= RIGHT_ENOUGH[1]):

@@ -7,6 +7,7 @@ gone into the gap of the gears, so that the axis goes half a gap at most in any 
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,6 +63,16 @@ def approach(eye: Eye, scale: float) -> Reading:
             break
         reading = moved
     return reading
+
+
+def came_into_sight(readings: Sequence[Reading]) -> bool:
+    """Tell whether the axis went out of sight and came back elsewhere, so that it did move."""
+    sighted = [place for place, one in enumerate(readings) if not one.blind]
+    return any(
+        after - before > _BLIND_LOOKS
+        and abs(readings[after].defocus_um - readings[before].defocus_um) > _MOVED_UM
+        for before, after in pairwise(sighted)
+    )
 
 
 def _run(eye: Eye, way: int) -> list[Reading]:

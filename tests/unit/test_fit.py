@@ -25,6 +25,7 @@ from train.architectures.paper_head import with_paper_head  # noqa: E402
 from train.cli import app  # noqa: E402
 from train.fit import fit, resume  # noqa: E402
 from train.fit_settings import FitSettings  # noqa: E402
+from train.judged import open_model  # noqa: E402
 from train.looks import Pixels  # noqa: E402
 from train.recipes import RECIPES  # noqa: E402
 from train.state import read_state  # noqa: E402
@@ -184,6 +185,42 @@ def test_an_earlier_network_is_fine_tuned_with_its_own_input(manifest, tmp_path)
     larger = write_data(tmp_path / "d", fields={"train": 2, "validation": 1}, tile_px=24)
     with pytest.raises(UserError, match="--tile-px 16"):
         train(larger, tmp_path / "no", base=tmp_path / "first")
+
+
+def test_runs_from_one_network_are_averaged(manifest, tmp_path, capfd):
+    train(manifest, tmp_path / "first", epochs=1)
+    for seed in (2, 3):
+        base = {"recipe": "fine-tune", "base": tmp_path / "first"}
+        train(manifest, tmp_path / f"more-{seed}", epochs=1, seed=seed, **base)
+    runs = [tmp_path / name for name in ("more-2", "more-3", "first")]
+    both = tmp_path / "both"
+    assert run_command(app, "t", ["average", str(both), *map(str, runs)]) == 0
+    assert capfd.readouterr().out == f"{both}/model.keras\n"
+    kept = [weights_of(run) for run in runs]
+    for mean, *same in zip(weights_of(both), *kept, strict=True):
+        assert mean == pytest.approx(np.mean(same, axis=0), abs=1e-6)
+    card = json.loads((both / "card.json").read_text())
+    assert card["training"]["average_of"] == [str(run) for run in runs]
+    assert (both / "held_out.npz").read_bytes() == (runs[0] / "held_out.npz").read_bytes()
+    classifier = open_model(both)
+    inputs = np.zeros((1, 16, 16, 3), np.uint8)
+    assert classifier.answer(inputs).shape == (1, 41)
+
+
+def test_what_cannot_be_averaged_is_told(manifest, tmp_path, capfd):
+    train(manifest, tmp_path / "first", epochs=1)
+    larger = write_data(tmp_path / "d", fields={"train": 2, "validation": 1}, tile_px=24)
+    train(larger, tmp_path / "larger", epochs=1)
+    first, new = tmp_path / "first", tmp_path / "new"
+    for arguments, said in (
+        ((new, first), "give two or more"),
+        ((tmp_path / "larger", first, first), "is there already"),
+        ((new, first, tmp_path / "larger"), "differ in tile_px"),
+        ((new, first, tmp_path / "d"), "is not a training run"),
+    ):
+        assert run_command(app, "t", ["average", *map(str, arguments)]) == 2
+        assert said in capfd.readouterr().err.splitlines()[-1]
+    assert not new.exists()
 
 
 def test_mistakes_are_told_in_one_line(manifest, tmp_path, capfd):

@@ -5,6 +5,7 @@ import os
 import typer
 
 from edge_af.cli.run import run
+from train.cli.average import average
 from train.cli.data import import_, render
 from train.cli.fit import fit
 from train.cli.judge import compare, evaluate
@@ -29,6 +30,7 @@ app.command(
     epilog="Example: edge-af-train fit runs/first "
     "--data data/train-mixed-1.csv --validation data/validation-mixed-1.csv"
 )(fit)
+app.command(epilog="Example: edge-af-train average runs/both runs/first runs/mine")(average)
 app.command(
     epilog="Example: edge-af-train evaluate edge_af/models/spectral-mobilenet.tflite --randomised"
 )(evaluate)

@@ -93,8 +93,9 @@ def evaluate(
 ) -> None:
     """Judge a model by the device's own code, on rendered test specimens or on a manifest.
 
-    Errors are in um and those of the expected value; shares are fractions. Tiles known to hold
-    nothing are left out. False direction counts beyond 1 um.
+    Errors are in um: of tiles those of the expected value, of frames those of the place that all
+    tiles together give. Shares are fractions. Tiles known to hold nothing are left out. False
+    direction counts beyond 1 um.
     """
     from train.evaluate import judge, judge_frames, require_pitch
     from train.judged import open_model

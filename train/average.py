@@ -1,0 +1,50 @@
+"""The mean of several networks that went on from the same one.
+
+Each may have learned from other tiles. Their mean is often better on all of them than a network
+that learned from all at once ("model soups": Wortsman et al. 2022), and costs nothing to run.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge_af.errors import UserError
+from train import checkpoint
+from train.files import unless_disk_fails
+from train.run_folder import BEST, CARD, HELD_OUT, read_draft
+from train.state import write_json
+
+_ALIKE = ("name", "input", "tile_px", "labels")
+
+
+def average(runs: Sequence[Path], folder: Path) -> None:
+    """Make a run in `folder` whose weights are the means of those of finished `runs`.
+
+    Its card and its held-out tiles are those of the first. Raises UserError if `folder` exists, or
+    if the runs are fewer than two, no runs, or not of one network with one input.
+    """
+    if len(runs) < 2:
+        raise UserError("one run has no average: give two or more")
+    if folder.exists():
+        raise UserError(f"{folder} is there already: give another folder")
+    drafts = [read_draft(run) for run in runs]
+    for run, draft in zip(runs, drafts, strict=True):
+        for part in _ALIKE:
+            if draft.get(part) != drafts[0].get(part):
+                raise UserError(
+                    f"{run} and {runs[0]} differ in {part}: only runs that went on --from the same "
+                    "network can be averaged"
+                )
+    networks = [checkpoint.load_network(run / BEST) for run in runs]
+    weights = [network.get_weights() for network in networks]
+    networks[0].set_weights(
+        [np.mean(same, axis=0, dtype=np.float64) for same in zip(*weights, strict=True)]
+    )
+    begun = drafts[0]["training"] | {"average_of": [str(run) for run in runs]}
+    folder.mkdir(parents=True)
+    write_json(folder / CARD, drafts[0] | {"training": begun})
+    with unless_disk_fails(folder / HELD_OUT) as part:
+        shutil.copyfile(runs[0] / HELD_OUT, part)
+    checkpoint.write_network(networks[0], folder / BEST)
