@@ -31,10 +31,10 @@ def average(runs: Sequence[Path], folder: Path) -> None:
         raise UserError(f"{folder} is there already: give another folder")
     drafts = [read_draft(run) for run in runs]
     for run, draft in zip(runs, drafts, strict=True):
-        for part in _ALIKE:
-            if draft.get(part) != drafts[0].get(part):
+        for key in _ALIKE:
+            if draft.get(key) != drafts[0].get(key):
                 raise UserError(
-                    f"{run} and {runs[0]} differ in {part}: only runs that went on --from the same "
+                    f"{run} and {runs[0]} differ in {key}: only runs that went on --from the same "
                     "network can be averaged"
                 )
     networks = [checkpoint.load_network(run / BEST) for run in runs]
