@@ -42,7 +42,7 @@ def average(runs: Sequence[Path], folder: Path) -> None:
     networks[0].set_weights(
         [np.mean(same, axis=0, dtype=np.float64) for same in zip(*weights, strict=True)]
     )
-    begun = drafts[0]["training"] | {"average_of": [str(run) for run in runs]}
+    begun = drafts[0]["training"] | {"average_of": [run.resolve().name for run in runs]}
     folder.mkdir(parents=True)
     write_json(folder / CARD, drafts[0] | {"training": begun})
     with unless_disk_fails(folder / HELD_OUT) as part:

@@ -200,7 +200,7 @@ def test_runs_from_one_network_are_averaged(manifest, tmp_path, capfd):
     for mean, *same in zip(weights_of(both), *kept, strict=True):
         assert mean == pytest.approx(np.mean(same, axis=0), abs=1e-6)
     card = json.loads((both / "card.json").read_text())
-    assert card["training"]["average_of"] == [str(run) for run in runs]
+    assert card["training"]["average_of"] == ["more-2", "more-3", "first"]
     assert (both / "held_out.npz").read_bytes() == (runs[0] / "held_out.npz").read_bytes()
     classifier = open_model(both)
     inputs = np.zeros((1, 16, 16, 3), np.uint8)
