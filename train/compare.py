@@ -83,7 +83,7 @@ def compared(one: Contender, source: Source, progress: Callable[[int], None]) ->
             "int8_bytes": len(content),
             "latency_ms": costs.latency_ms(classifier),
         }
-    told = ("recipe", "epochs", "tiles", "batch", "weights", "from")
+    told = ("recipe", "epochs", "tiles", "batch", "weights", "from", "average_of")
     return line | {"training": {name: card.training.get(name) for name in told}}
 
 
@@ -117,7 +117,9 @@ def _trained(training: dict[str, Any]) -> str:
     recipe = training["recipe"] or ""
     start = training["weights"] or training["from"]
     begun = f"from {start}" if start else "from scratch"
-    return f"{recipe} {training['epochs']} x {training['tiles']:,} tiles, {begun}".strip()
+    of = training["average_of"]
+    averaged = f", mean of {len(of)} runs" if of else ""
+    return f"{recipe} {training['epochs']} x {training['tiles']:,} tiles, {begun}{averaged}".strip()
 
 
 def _share(value: float | None) -> str:
