@@ -1,7 +1,7 @@
 """The mean of several networks that went on from the same one.
 
-Each may have learned from other tiles. Their mean is often better on all of them than a network
-that learned from all at once ("model soups": Wortsman et al. 2022), and costs nothing to run.
+Each may have learned from other tiles. Their mean keeps much of what each has learned ("model
+soups": Wortsman et al. 2022), and costs no more to run than one.
 """
 
 import shutil

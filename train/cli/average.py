@@ -15,8 +15,8 @@ def average(
 ) -> None:
     """Make a run whose weights are the means of those of several.
 
-    Where each has learned from other instruments, their mean is often better on all of them than
-    any one. Held-out tiles, which limits and temperature are later set by, are those of the first.
+    Where each has learned from other instruments, their mean keeps much of what each knows. The
+    held-out tiles, which limits and temperature are later set by, are those of the first.
     """
     from train.average import average as average_runs
     from train.run_folder import BEST
