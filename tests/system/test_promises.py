@@ -477,6 +477,8 @@ def leave(number, frame):
     raise SystemExit(143)
 
 signal.signal(signal.SIGTERM, leave)
+# Who starts the tests in the background of a script has them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 rig = Rig(clock=WallClock(), kind="smear", seed=3, defocus_um=6.0)
 step, said = rig.scene.mechanics.step, []
 
