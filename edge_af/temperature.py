@@ -21,12 +21,12 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating])
     """
 
     def loss(temperature: float) -> float:
-        return cross_entropy(softmax(logits, temperature), targets)
+        return _cross_entropy(softmax(logits, temperature), targets)
 
     return float(min(_TEMPERATURES, key=loss))
 
 
-def cross_entropy(probabilities: NDArray[np.float64], targets: NDArray[np.floating]) -> float:
+def _cross_entropy(probabilities: NDArray[np.float64], targets: NDArray[np.floating]) -> float:
     """Return the mean cross-entropy of `targets` under `probabilities`, both (n, k), in nats."""
     logs = np.log(np.maximum(probabilities, 1e-12))
     return float(-(targets * logs).sum(axis=1).mean())

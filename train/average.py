@@ -13,17 +13,17 @@ import numpy as np
 from edge_af.errors import UserError
 from train import checkpoint
 from train.files import unless_disk_fails
-from train.run_folder import BEST, CARD, HELD_OUT, read_draft
+from train.run_folder import BEST, CARD, HELD_OUT, read_draft, read_held_out
 from train.state import write_json
 
-_ALIKE = ("name", "input", "tile_px", "labels")
+_ALIKE = ("name", "input", "tile_px", "um_per_px", "bins_um")
 
 
 def average(runs: Sequence[Path], folder: Path) -> None:
     """Make a run in `folder` whose weights are the means of those of finished `runs`.
 
     Its card and its held-out tiles are those of the first. Raises UserError if `folder` exists, or
-    if the runs are fewer than two, no runs, or not of one network with one input.
+    if the runs are fewer than two, unfinished, or not of one network with one input.
     """
     if len(runs) < 2:
         raise UserError("one run has no average: give two or more")
@@ -37,8 +37,13 @@ def average(runs: Sequence[Path], folder: Path) -> None:
                     f"{run} and {runs[0]} differ in {key}: only runs that went on --from the same "
                     "network can be averaged"
                 )
+    read_held_out(runs[0])
     networks = [checkpoint.load_network(run / BEST) for run in runs]
     weights = [network.get_weights() for network in networks]
+    shapes = [[one.shape for one in of_network] for of_network in weights]
+    for run, of_network in zip(runs, shapes, strict=True):
+        if of_network != shapes[0]:
+            raise UserError(f"the networks of {run} and {runs[0]} differ in their layers")
     networks[0].set_weights(
         [np.mean(same, axis=0, dtype=np.float64) for same in zip(*weights, strict=True)]
     )

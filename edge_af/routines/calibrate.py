@@ -56,7 +56,7 @@ class ToldWrong:
     """The axis must be told better before it can be measured, and the guard with it.
 
     `scale` is true um per counted um as far as it is known, negative if the axis runs against its
-    count; 1 if only the start was too far from focus. The stage is now nearer to it.
+    count; 1 if it was measured too far from focus to tell. The stage is now nearer to it.
     """
 
     scale: float

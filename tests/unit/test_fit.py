@@ -212,7 +212,14 @@ def test_what_cannot_be_averaged_is_told(manifest, tmp_path, capfd):
     larger = write_data(tmp_path / "d", fields={"train": 2, "validation": 1}, tile_px=24)
     train(larger, tmp_path / "larger", epochs=1)
     first, new = tmp_path / "first", tmp_path / "new"
+    unfinished, wider = tmp_path / "unfinished", tmp_path / "wider"
+    shutil.copytree(first, unfinished)
+    (unfinished / "held_out.npz").unlink()
+    shutil.copytree(first, wider)
+    keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]).save(wider / "model.keras")
     for arguments, said in (
+        ((new, unfinished, first), "is not a finished training run"),
+        ((new, first, wider), "differ in their layers"),
         ((new, first), "give two or more"),
         ((tmp_path / "larger", first, first), "is there already"),
         ((new, first, tmp_path / "larger"), "differ in tile_px"),
