@@ -45,6 +45,10 @@ class Service:
             return microscope
         raise AssertionError(f"no service: {self.log.read_text()}")
 
+    def about(self) -> str:
+        """Return what Linux says of its process (proc_pid_status(5))."""
+        return Path(f"/proc/{self.process.pid}/status").read_text()
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self.process.send_signal(number)

@@ -47,8 +47,9 @@ def make_app(station: Station, settings: Config, journal: Journal | None = None)
         lifespan=lifespan,
     )
     routers = [
-        commands.routes(station, hub, settings.state_folder / "stacks"),
+        # First what is asked most: routes are tried one by one.
         reports.routes(station, hub, preview, event_places, journal),
+        commands.routes(station, hub, settings.state_folder / "stacks"),
         reports.metrics_route(metrics),
     ]
     for router in routers:

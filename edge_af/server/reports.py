@@ -33,7 +33,7 @@ def routes(
     encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="frame")
 
     @router.get("/status", responses=_COMMON)
-    def status() -> Status:
+    async def status() -> Status:
         """How things stand."""
         return station.status()
 

@@ -19,6 +19,8 @@ from edge_af.service.models import Event, Picture
 from edge_af.service.station import Station
 
 _QUALITY = 80
+_PLACE_WITHIN_S = 5.0
+"""For so long who is one too many waits for a place: told at once, many would ask all the time."""
 _PATIENCE_S = 10.0
 """For so long a client may take nothing before it is let go, and its place is free."""
 _EVENTS_EVERY_S = 0.1
@@ -31,15 +33,26 @@ class Places:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.taken = 0
-        """How many there are now."""
+        self._free = asyncio.Semaphore(most)
+
+    async def take(self) -> bool:
+        """Take a place, and return True; False if none comes free in time."""
+        try:
+            async with asyncio.timeout(_PLACE_WITHIN_S):
+                return await self._free.acquire()
+        except TimeoutError:
+            return False
+
+    def leave(self) -> None:
+        """Let the next one have the place."""
+        self._free.release()
 
 
 class Stream(Response):
     """An answer that goes on until its client leaves, or takes nothing any more."""
 
     def __init__(self, chunks: AsyncGenerator[bytes], media_type: str, places: Places) -> None:
-        """Send what `chunks` yields, or 503 where all places are taken."""
+        """Send what `chunks` yields, or 503 where all places stay taken."""
         super().__init__(media_type=media_type, headers={"cache-control": "no-store"})
         del self.headers["content-length"]
         self._chunks = chunks
@@ -47,14 +60,17 @@ class Stream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        if self._places.taken >= self._places.most:
-            await _full(self._places)(scope, receive, send)
-            return
-        self._places.taken += 1
-        try:
-            await _first_of(self._send_all(send), _gone(receive))
-        finally:
-            self._places.taken -= 1
+
+        async def answer() -> None:
+            if not await self._places.take():
+                await _full(self._places)(scope, receive, send)
+                return
+            try:
+                await self._send_all(send)
+            finally:
+                self._places.leave()
+
+        await _first_of(answer(), _gone(receive))
 
     async def _send_all(self, send: Send) -> None:
         async def send_in_time(message: Message) -> None:

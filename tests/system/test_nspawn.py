@@ -151,7 +151,7 @@ def test_reload_keeps_the_process(installed: Machine):
 
     installed.run("systemctl", "reload", "edge-af")
 
-    assert installed.unit("ActiveState") == "active"
+    installed.wait_until(lambda: installed.unit("ActiveState") == "active", "it has reloaded")
     assert installed.unit("MainPID") == pid
 
 
