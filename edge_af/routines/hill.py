@@ -24,9 +24,7 @@ def hill_um(desk: Desk, about_um: float) -> float | None:
     """Return where near `about_um` the picture is sharpest, None if that is not plain to see.
 
     From five places, on the way up, so that backlash does not count; the stage is left at the last
-    of them. The inverse of sharpness is taken to be a parabola: blur widens a point's image as a
-    hyperbola (Gaussian beam optics), so that the gradient's energy falls as a Lorentz curve.
-    Raises LimitError if it may not go there, and HardwareError as camera and stage do.
+    of them. Raises LimitError if it may not go there, and HardwareError as camera and stage do.
     """
     stage, depth_um = desk.stage, desk.settings.depth_of_field_um
     targets_um = [about_um + place * depth_um for place in _PLACES]
@@ -46,9 +44,24 @@ def middle_of(curve: Curve) -> float | None:
     low, top = float(sharpness.min()), float(sharpness.max())
     if low <= 0 or top <= (1 + PROMINENCE) * low or peak_um(curve) in places_um[[0, -1]]:
         return None
+    return vertex_um(curve, beyond_um=0.0)
+
+
+def vertex_um(curve: Curve, beyond_um: float) -> float | None:
+    """Return where the picture would be sharpest, by looks at three places or more.
+
+    None if that is `beyond_um` or more outside of them. The inverse of sharpness is taken to be a
+    parabola: blur widens a point's image as a hyperbola (Gaussian beam optics), so that the
+    gradient's energy falls as a Lorentz curve.
+    """
+    places_um = np.array(sorted(curve))
+    sharpness = np.array([curve[um] for um in places_um.tolist()])
+    if sharpness.min() <= 0:
+        return None
     about_um = float(places_um.mean())
     curvature, slope, _ = np.polyfit(places_um - about_um, 1 / sharpness, 2)
     if curvature <= 0:
         return None
     middle_um = about_um - float(slope / curvature) / 2
-    return middle_um if places_um[0] < middle_um < places_um[-1] else None
+    inside = places_um[0] - beyond_um < middle_um < places_um[-1] + beyond_um
+    return middle_um if inside else None

@@ -7,6 +7,7 @@ from functools import cached_property
 from edge_af.belief import Belief
 from edge_af.classifier import Abstained
 from edge_af.place import Place
+from edge_af.routines.hill import vertex_um
 from edge_af.routines.ports import Attempt, Desk, Observer
 from edge_af.scale import DefocusScale
 from edge_af.settings import FocusSettings
@@ -18,20 +19,23 @@ _FORGOTTEN_UM = 0.3
 """Spread given to the belief for each move. Play and drift change less; but frames from one side of
 focus err alike in a thick specimen, so that many of them must not outweigh the newest."""
 
-_NEAR = 2.0
-"""In depths of field: pictures taken within this of each other may be alike in sharpness, and the
-rest of a way that is no longer than this is gone without another look."""
+_NEAR = 3.0
+"""In depths of field: pictures taken within this of each other may be alike in sharpness."""
+
+_REST = 2.0
+"""In depths of field: the rest of a way that is no longer than this is gone without another look,"""
 
 _LEFT = 0.5
-"""Of the last move: the most that may be left to go without another look."""
+"""nor longer than this share of the last move."""
 
-_ACROSS = 0.75
+_ACROSS = 1.2
 """In depths of field: how far beyond the likely focus a second look is taken. What the specimen
 makes a frame say wrong differs from one side of focus to the other."""
 
 _SEVERAL = 3
 """So many looks from near focus, on both sides of it, are as good as a sure one."""
 
+_SPAN = 1.0
 _SURE_AMONG_SEVERAL = 0.75
 _AS_SHARP = 0.7
 """Share of the sharpness of the looks around it that the last of several must have. In the middle
@@ -94,6 +98,10 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
             return Attempt(True)
         if not moves_left:
             break
+        settled_um = _settled_um(desk, belief, looks)
+        if settled_um is not None:
+            stage.move_to_um(settled_um)
+            return Attempt(True)
         if _within_reach(desk, belief, looks):
             stage.move_to_um(belief.best_um)
             return Attempt(True)
@@ -132,7 +140,7 @@ def _in_focus(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
         return True
     if abs(belief.best_um - newest.position_um) > _tolerance_um(desk):
         return False
-    near = _near(looks, settings)
+    near = _well_placed(desk, looks)
     places_um = [look.position_um for look in near]
     return (
         len(near) >= _SEVERAL
@@ -140,6 +148,24 @@ def _in_focus(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
         and newest.sharpness >= _AS_SHARP * max(look.sharpness for look in near)
         and newest.within(2 * half_um) >= _SURE_AMONG_SEVERAL
     )
+
+
+def _well_placed(desk: Desk, looks: list[_Look]) -> list[_Look]:
+    """Return the looks from near focus that were taken with the gears engaged."""
+    near = _near(looks, desk.settings)
+    return [look for look in near if look.slack_um <= _tolerance_um(desk)]
+
+
+def _settled_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float | None:
+    """Return the mean of where the model and sharpness put the focus, None if either is unsure."""
+    depth_um = desk.settings.depth_of_field_um
+    curve = {look.position_um: look.sharpness for look in _well_placed(desk, looks)}
+    if len(curve) < _SEVERAL or max(curve) - min(curve) < _SPAN * depth_um:
+        return None
+    sharpest_um = vertex_um(curve, beyond_um=depth_um / 2)
+    if sharpest_um is None or abs(sharpest_um - belief.best_um) > depth_um:
+        return None
+    return (sharpest_um + belief.best_um) / 2
 
 
 def _within_reach(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
@@ -156,10 +182,21 @@ def _within_reach(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
     left_um = abs(best_um - newest.position_um)
     return (
         newest.slack_um <= _tolerance_um(desk)
-        and left_um <= _NEAR * settings.depth_of_field_um
+        and left_um <= _REST * settings.depth_of_field_um
         and left_um <= _LEFT * abs(newest.position_um - before.position_um)
         and belief.within(best_um, settings.depth_of_field_um / 2) >= settings.certainty
         and desk.stage.reachable.contains(best_um)
+        and not _turns_back(best_um, looks)
+    )
+
+
+def _turns_back(target_um: float, looks: list[_Look]) -> bool:
+    """Tell whether the way to a place leads away from one that was sharper."""
+    newest = looks[-1]
+    return any(
+        (look.position_um - newest.position_um) * (target_um - newest.position_um) < 0
+        and look.sharpness > newest.sharpness
+        for look in looks
     )
 
 
@@ -171,14 +208,20 @@ def _next_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float:
         # However wide the gap of the gears may be, the axis is not led away from what was seen.
         return min(best_um, here_um - stage.step_um)
     across_um = max(_ACROSS * settings.depth_of_field_um, stage.step_um)
-    near = _near(looks, settings)
-    if [newest] == near:
+    if [newest] == _near(looks, settings):
         return best_um + across_um if here_um <= best_um else best_um - across_um
-    if abs(best_um - here_um) > _tolerance_um(desk):
-        return best_um
-    # The same picture again would tell nothing new.
-    up_um = here_um + across_um
-    return up_um if up_um <= stage.reachable.high_um else here_um - across_um
+    # Nearly the same picture again would tell nothing new.
+    seen = _well_placed(desk, looks)
+    for place_um in (best_um, best_um + across_um, best_um - across_um):
+        if stage.reachable.contains(place_um) and not _seen(place_um, seen, settings):
+            return place_um
+    return best_um + across_um if here_um <= best_um else best_um - across_um
+
+
+def _seen(place_um: float, looks: list[_Look], settings: FocusSettings) -> bool:
+    """Tell whether one of the looks was from about there."""
+    half_um = settings.depth_of_field_um / 2
+    return any(abs(look.position_um - place_um) < half_um for look in looks)
 
 
 def _tolerance_um(desk: Desk) -> float:
