@@ -23,10 +23,10 @@ _NEAR = 3.0
 """In depths of field: pictures taken within this of each other may be alike in sharpness."""
 
 _REST = 2.0
-"""In depths of field: the rest of a way that is no longer than this is gone without another look,"""
+"""In depths of field: the rest of a way that is no longer is gone without another look."""
 
 _LEFT = 0.5
-"""nor longer than this share of the last move."""
+"""Of the last move: the most that may be left to go without another look."""
 
 _ACROSS = 1.2
 """In depths of field: how far beyond the likely focus a second look is taken. What the specimen
@@ -36,6 +36,11 @@ _SEVERAL = 3
 """So many looks from near focus, on both sides of it, are as good as a sure one."""
 
 _SPAN = 1.0
+"""In depths of field: looks as far apart as this tell by their sharpness where it is greatest."""
+
+_AGREE = 1.5
+"""In depths of field: where model and sharpness differ by more, one of them is wrong."""
+
 _SURE_AMONG_SEVERAL = 0.75
 _AS_SHARP = 0.7
 """Share of the sharpness of the looks around it that the last of several must have. In the middle
@@ -69,8 +74,9 @@ def single_shot(desk: Desk, observer: Observer) -> Attempt:
 
     Each frame sharpens a belief over the focus position; the stage moves to where it lies, and
     the next frame confirms or corrects. The short rest of a way that it confirms is gone without
-    another; one that is not sure is followed by one from the other side. If a picture is no better
-    than an earlier one, or the model abstains, the stage goes back to where it was. Raises
+    another; one that is not sure is followed by one from the other side, and after three about the
+    focus their sharpness counts as much as what the model says. If a picture is no better than an
+    earlier one, or the model abstains, the stage goes back to where it was. Raises
     HardwareError as camera and stage do.
     """
     stage, settings, scale = desk.stage, desk.settings, observer.scale
@@ -163,7 +169,7 @@ def _settled_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float | None:
     if len(curve) < _SEVERAL or max(curve) - min(curve) < _SPAN * depth_um:
         return None
     sharpest_um = vertex_um(curve, beyond_um=depth_um / 2)
-    if sharpest_um is None or abs(sharpest_um - belief.best_um) > depth_um:
+    if sharpest_um is None or abs(sharpest_um - belief.best_um) > _AGREE * depth_um:
         return None
     return (sharpest_um + belief.best_um) / 2
 

@@ -143,6 +143,18 @@ def test_a_biased_observer_leaves_its_bias_and_no_more():
     assert rig.truth.defocus_um == pytest.approx(-0.3, abs=0.3)
 
 
+@pytest.mark.parametrize("defocus_um", [-5.0, 0.5, 7.0])
+@pytest.mark.parametrize("bias_um", [-0.6, 0.6])
+def test_where_the_observer_is_unsure_sharpness_halves_its_error(bias_um, defocus_um):
+    left_um = []
+    for seed in range(3):
+        rig = Rig(seed=seed, kind="smear", defocus_um=defocus_um, drift_um_per_s=0.0)
+        attempt, _, _ = single(rig, lambda said_um: said_um + bias_um, sigma_um=0.35)
+        assert attempt.found, attempt.reason
+        left_um.append(abs(rig.truth.defocus_um))
+    assert np.median(left_um) < 0.45
+
+
 def test_an_observer_with_the_wrong_sign_is_found_out_and_undone():
     for seed, defocus_um in enumerate([-11.0, -4.0, 1.0, 3.0, 8.0]):
         rig = Rig(seed=seed, kind="smear", defocus_um=defocus_um)

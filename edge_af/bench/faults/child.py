@@ -32,7 +32,7 @@ from hw.virtual.truth import Truth
 WRONG_UM = 1.0
 """Further off than a depth of field, "in focus" is wrong."""
 
-_FRAME_PX = (192, 256)
+_FRAME_PX = (256, 320)
 _REACH_UM = 60.0
 _TELL_S = 0.1
 _STARTS_S = 60.0
