@@ -72,6 +72,9 @@ def sweep(desk: Desk, keeper: Keeper | None = None, gap_um: float = 0.0) -> Atte
         stage.reachable.clip(coarse_peak_um + reach_um),
     )
     fine = measure(desk, span, FINE * settings.depth_of_field_um, keeper)
+    fault = _blank_in(fine)
+    if fault is not None:
+        return desk.give_up(start_um, fault)
     for target_um in (middle_um(fine), peak_um(fine)):
         stage.move_to_um(target_um)
         expected = float(
@@ -102,6 +105,9 @@ def fault_of(curve: Curve, reachable: Range, pitch_um: float) -> str | None:
     """Return what is wrong with a coarse curve, None if it has a peak to go for."""
     if len(curve) < 3:
         return "the stage has too little room for a sweep"
+    blank = _blank_in(curve)
+    if blank is not None:
+        return blank
     top_um = peak_um(curve)
     middle = float(np.median(list(curve.values())))
     if curve[top_um] <= (1 + PROMINENCE) * middle:
@@ -113,6 +119,17 @@ def fault_of(curve: Curve, reachable: Range, pitch_um: float) -> str | None:
             f"sharpness still rose at {top_um:.1f} um, the end of the sweep; the focus may lie "
             f"beyond: {cure}"
         )
+    return None
+
+
+def _blank_in(curve: Curve) -> str | None:
+    """Return what is wrong with a curve that has a hole: its peak may lie in there."""
+    for place_um, sharpness in curve.items():
+        if sharpness == 0:
+            return (
+                f"the picture at {place_um:.1f} um was black or white all over: "
+                "is the lamp on, and the exposure right?"
+            )
     return None
 
 

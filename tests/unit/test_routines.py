@@ -1,5 +1,8 @@
 """The routines on the virtual microscope, with an observer that knows the hidden truth or lies."""
 
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 import pytest
 from oracle import Oracle, Rig, Tampered, painted
@@ -271,10 +274,32 @@ def test_a_flat_curve_leaves_the_stage_where_it_was():
     assert rig.moved_um == pytest.approx(0, abs=1e-6)
 
 
-def test_frames_all_black_are_flat_too():
+@pytest.mark.parametrize("level", [0, 255])
+def test_frames_all_black_or_white_are_named(level):
     rig = Rig()
-    rig.camera = Tampered(rig.camera, painted(0))
-    assert swept(rig).reason == "no place was sharper than the others"
+    rig.camera = Tampered(rig.camera, painted(level))
+    attempt = swept(rig)
+    assert "black or white all over" in attempt.reason
+    assert rig.moved_um == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [1, 254])
+def test_a_few_blank_frames_in_a_sweep_leave_no_peak_to_go_for(level):
+    """The lamp fails for a while: the focus may lie where nothing was seen."""
+    rig = Rig(seed=3, kind="smear", defocus_um=2.0)
+    noise, number = np.random.default_rng(1), count()
+
+    def flickering(camera, after_s, timeout_s):
+        frame = camera.frame(after_s, timeout_s)
+        if not 14 <= next(number) <= 18:
+            return frame
+        dead = level + noise.integers(-1, 2, frame.pixels.shape)
+        return replace(frame, pixels=dead.astype(np.uint8))
+
+    rig.camera = Tampered(rig.camera, flickering)
+    attempt = swept(rig)
+    assert not attempt.found
+    assert "black or white all over" in attempt.reason
 
 
 @pytest.mark.parametrize(
