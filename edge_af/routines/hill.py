@@ -39,10 +39,7 @@ def hill_um(desk: Desk, about_um: float) -> float | None:
 
 def middle_of(curve: Curve) -> float | None:
     """Return the middle of a hill of sharpness, None if there is none between the places."""
-    places_um = np.array(sorted(curve))
-    sharpness = np.array([curve[um] for um in places_um.tolist()])
-    low, top = float(sharpness.min()), float(sharpness.max())
-    if low <= 0 or top <= (1 + PROMINENCE) * low or peak_um(curve) in places_um[[0, -1]]:
+    if peak_um(curve) in (min(curve), max(curve)):
         return None
     return vertex_um(curve, beyond_um=0.0)
 
@@ -50,13 +47,14 @@ def middle_of(curve: Curve) -> float | None:
 def vertex_um(curve: Curve, beyond_um: float) -> float | None:
     """Return where the picture would be sharpest, by looks at three places or more.
 
-    None if that is `beyond_um` or more outside of them. The inverse of sharpness is taken to be a
-    parabola: blur widens a point's image as a hyperbola (Gaussian beam optics), so that the
-    gradient's energy falls as a Lorentz curve.
+    None if that is `beyond_um` or more outside of them, or if the looks are all alike. The inverse
+    of sharpness is taken to be a parabola: blur widens a point's image as a hyperbola (Gaussian
+    beam optics), so that the gradient's energy falls as a Lorentz curve.
     """
     places_um = np.array(sorted(curve))
     sharpness = np.array([curve[um] for um in places_um.tolist()])
-    if sharpness.min() <= 0:
+    low, top = float(sharpness.min()), float(sharpness.max())
+    if low <= 0 or top <= (1 + PROMINENCE) * low:
         return None
     about_um = float(places_um.mean())
     curvature, slope, _ = np.polyfit(places_um - about_um, 1 / sharpness, 2)

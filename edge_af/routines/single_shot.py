@@ -171,7 +171,8 @@ def _settled_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float | None:
     sharpest_um = vertex_um(curve, beyond_um=depth_um / 2)
     if sharpest_um is None or abs(sharpest_um - belief.best_um) > _AGREE * depth_um:
         return None
-    return (sharpest_um + belief.best_um) / 2
+    settled_um = (sharpest_um + belief.best_um) / 2
+    return settled_um if desk.stage.reachable.contains(settled_um) else None
 
 
 def _within_reach(desk: Desk, belief: Belief, looks: list[_Look]) -> bool:
