@@ -215,14 +215,15 @@ def _next_um(desk: Desk, belief: Belief, looks: list[_Look]) -> float:
         # However wide the gap of the gears may be, the axis is not led away from what was seen.
         return min(best_um, here_um - stage.step_um)
     across_um = max(_ACROSS * settings.depth_of_field_um, stage.step_um)
+    other_side_um = best_um + (across_um if here_um <= best_um else -across_um)
     if [newest] == _near(looks, settings):
-        return best_um + across_um if here_um <= best_um else best_um - across_um
+        return other_side_um
     # Nearly the same picture again would tell nothing new.
     seen = _well_placed(desk, looks)
     for place_um in (best_um, best_um + across_um, best_um - across_um):
         if stage.reachable.contains(place_um) and not _seen(place_um, seen, settings):
             return place_um
-    return best_um + across_um if here_um <= best_um else best_um - across_um
+    return other_side_um
 
 
 def _seen(place_um: float, looks: list[_Look], settings: FocusSettings) -> bool:

@@ -45,8 +45,10 @@ def test_a_count_that_is_wrong_is_seen_by_the_truth():
     assert any(one.wrongly_trusted for one in stuck)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", ["sigterm", "sigkill", "full disk"])
+@pytest.mark.parametrize(
+    "fault",
+    ["sigkill", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sigterm", "full disk"))],
+)
 def test_a_service_starts_again_after_what_ended_it(fault):
     done = process_trial(fault, 1, 0)
     assert done.recovered

@@ -33,6 +33,7 @@ WRONG_UM = 1.0
 """Further off than a depth of field, "in focus" is wrong."""
 
 _FRAME_PX = (256, 320)
+"""Room for a tile of the model that ships, and not much more: it renders in real time."""
 _REACH_UM = 60.0
 _TELL_S = 0.1
 _STARTS_S = 60.0
