@@ -152,6 +152,7 @@ def _config(door: Door) -> uvicorn.Config:
     return uvicorn.Config(
         door,
         loop="asyncio",
+        http="httptools",
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -32,10 +32,11 @@ def routes(
     router = APIRouter(prefix=API, tags=["reports"])
     encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="frame")
 
-    @router.get("/status", responses=_COMMON)
-    async def status() -> Status:
+    @router.get("/status", responses=_COMMON, response_model=Status)
+    async def status() -> Response:
         """How things stand."""
-        return station.status()
+        # Many ask often: written here, it is not checked and copied once more on its way out.
+        return Response(station.status().model_dump_json(), media_type="application/json")
 
     @router.get("/health", responses=_COMMON | _or_dead())
     def health(response: Response) -> Health:
