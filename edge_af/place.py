@@ -1,5 +1,6 @@
 """Where the tiles of one frame put it: one defocus, and how sure that is."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,9 @@ def place_of(scale: DefocusScale, answers: NDArray[np.float64]) -> Place:
     changes evenly, where a product of the answers would stay in the middle of a class until
     another one is likelier.
     """
-    middles_um, widths_um = _peaks(scale.centres_um[scale.ascending], answers[:, scale.ascending])
+    centres_um = scale.centres_um[scale.ascending]
+    peaks = [_peak(centres_um, answer) for answer in answers[:, scale.ascending]]
+    middles_um, widths_um = np.array(peaks).T
     weights = 1 / (widths_um**2 + _FLOOR_UM2)
     width_um = float(widths_um.mean())
     share = width_um / (_SPREAD_BINS * float(scale.widths_um.mean()))
@@ -44,18 +47,15 @@ def place_of(scale: DefocusScale, answers: NDArray[np.float64]) -> Place:
     return Place(float(weights @ middles_um / weights.sum()), sigma_um)
 
 
-def _peaks(
-    centres_um: NDArray[np.float64], answers: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation (n,) of the highest peak of each answer (n, k)."""
-    count = len(centres_um)
-    place = np.arange(count)
-    top = answers.argmax(axis=1)[:, None]
-    low = answers < _PEAK * answers.max(axis=1, keepdims=True)
-    first = np.where(low & (place < top), place + 1, 0).max(axis=1, keepdims=True)
-    end = np.where(low & (place > top), place, count).min(axis=1, keepdims=True)
-    weights = np.where((place >= first) & (place < end), answers, 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    means_um = weights @ centres_um
-    variances_um2 = (weights * (centres_um - means_um[:, None]) ** 2).sum(axis=1)
-    return means_um, np.sqrt(variances_um2)
+def _peak(centres_um: NDArray[np.float64], answer: NDArray[np.float64]) -> tuple[float, float]:
+    """Return mean and standard deviation of the highest peak of one answer (k,)."""
+    heights = answer.tolist()
+    top = heights.index(max(heights))
+    least = _PEAK * heights[top]
+    first = next((low + 1 for low in range(top, -1, -1) if heights[low] < least), 0)
+    end = next((low for low in range(top, len(heights)) if heights[low] < least), len(heights))
+    weights, places_um = answer[first:end], centres_um[first:end]
+    total = float(weights.sum())
+    mean_um = float(weights @ places_um) / total
+    variance_um2 = float(weights @ (places_um - mean_um) ** 2) / total
+    return mean_um, math.sqrt(variance_um2)

@@ -1,6 +1,8 @@
 """A frame cut into tiles at the model's pixel size, and what can be told of a tile without one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ SAME_PITCH = 0.02
 
 _COARSEST = 1.25
 """A frame may have pixels this much larger than the model's: enlarging adds no detail."""
+
+_Number = TypeVar("_Number", np.uint8, np.float64)
 
 _BLOCK_PX = 8
 _SATURATED_SHARE = 0.2
@@ -58,9 +62,9 @@ def require_fit(um_per_px: float, shape_px: tuple[int, int], model: tuple[float,
 def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     """Return up to `most` tiles at `um_per_px`, those with the most content first.
 
-    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, as many as fit
-    to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if the frame
-    does not fit.
+    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, to 8 px, as
+    many as fit to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if
+    the frame does not fit.
     """
     height_px, width_px = frame.pixels.shape[:2]
     require_fit(frame.um_per_px, (height_px, width_px), (um_per_px, tile_px))
@@ -71,19 +75,28 @@ def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
     tops, lefts = (_corners(extent, tile_px) for extent in pixels.shape[:2])
     corners_px = [(top, left) for top in tops for left in lefts]
-    parts = [pixels[top : top + tile_px, left : left + tile_px] for top, left in corners_px]
-    held = contents(np.concatenate(parts, axis=1), tile_px)[0]
-    fullest = np.argsort(-held, kind="stable")[:most]
-    return [Tile(parts[index], corners_px[index], float(held[index])) for index in fullest]
+    held = contents(pixels, tile_px, corners_px)
+    fullest = np.argsort(-held, kind="stable")[:most].tolist()
+    return [
+        Tile(_square(pixels, corners_px[index], tile_px), corners_px[index], float(held[index]))
+        for index in fullest
+    ]
 
 
 def _corners(extent_px: int, tile_px: int) -> list[int]:
-    """Return where tiles begin along a side; a single one lies in the middle."""
+    """Return where tiles begin along a side, in whole blocks; a single one lies in the middle."""
     count = int(extent_px / tile_px + 0.5)
     room_px = extent_px - tile_px
     if count == 1:
-        return [room_px // 2]
-    return [round(number * room_px / (count - 1)) for number in range(count)]
+        return [round(room_px / 2 / _BLOCK_PX) * _BLOCK_PX]
+    room = room_px // _BLOCK_PX
+    return [round(number * room / (count - 1)) * _BLOCK_PX for number in range(count)]
+
+
+def _square(pixels: NDArray[_Number], corner_px: tuple[int, int], tile_px: int) -> NDArray[_Number]:
+    """Return the square of a picture, its first two axes, that begins at a corner."""
+    top, left = corner_px
+    return pixels[top : top + tile_px, left : left + tile_px]
 
 
 def _scale(um_per_px: float, model_um_per_px: float) -> float:
@@ -94,36 +107,47 @@ def _scale(um_per_px: float, model_um_per_px: float) -> float:
 
 def content(tile: NDArray[np.uint8]) -> float:
     """Return how much one tile, S x S x 3, holds: see `contents`."""
-    return float(contents(tile, len(tile))[0, 0])
+    return float(contents(tile, len(tile), [(0, 0)])[0])
 
 
-def contents(pixels: NDArray[np.uint8], tile_px: int) -> NDArray[np.float64]:
-    """Return how much each tile of a picture holds, at any defocus: contrast of 8 x 8 px means.
+def contents(
+    pixels: NDArray[np.uint8], tile_px: int, corners_px: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """Return how much the tiles of a picture hold, at any defocus: contrast of 8 x 8 px means.
 
-    `pixels` is a picture of m x n whole tiles, with 3 colours; the answer is m x n. It is the
+    `pixels` is a picture in 3 colours; tiles begin at corners that are multiples of 8 px. It is the
     standard deviation of the blocks' log grey level, a sloping background taken out. Blur leaves
     large structures and noise averages out in the blocks, so that a far defocused object still
     counts and clear glass does not. 0 where more than a fifth of the samples, colours counted
     apart, is black or white.
     """
-    rows, columns = (extent // tile_px for extent in pixels.shape[:2])
+    log_grey = np.log(_block_means(pixels) + 1)
+    log_grey -= log_grey.mean()
     blocks = tile_px // _BLOCK_PX
-    used_px = blocks * _BLOCK_PX
-    tiles = pixels.reshape(rows, tile_px, columns, tile_px, 3)
-    lines = tiles[:, :used_px, :, :used_px].reshape(rows, blocks, _BLOCK_PX, columns, used_px, 3)
-    # Whole numbers below 2^16, so neither these 16 bits nor single precision lose any of them.
-    sums = np.add.reduce(lines, axis=2, dtype=np.uint16).astype(np.float32)
-    samples = 3 * _BLOCK_PX
-    totals = (sums.reshape(-1, samples) @ np.ones(samples, np.float32)).astype(np.float64)
-    grey = (totals / (samples * _BLOCK_PX)).reshape(rows, blocks, columns, blocks).swapaxes(1, 2)
-    log = np.log(np.ascontiguousarray(grey) + 1)
-    log -= log.mean(axis=(2, 3), keepdims=True)
+    places = [(top // _BLOCK_PX, left // _BLOCK_PX) for top, left in corners_px]
+    log = np.stack([_square(log_grey, place, blocks) for place in places])
     ramp = np.linspace(-1, 1, blocks)
-    ramp /= np.sqrt((ramp**2).sum() * blocks)
-    down, across = ((log.sum(axis=axis) * ramp).sum(axis=2) for axis in (3, 2))
-    log -= down[..., None, None] * ramp[:, None] + across[..., None, None] * ramp
-    held = np.asarray(log.std(axis=(2, 3)))
+    ramp /= np.sqrt(ramp @ ramp * blocks)
+    rows, columns = log.sum(axis=2), log.sum(axis=1)
+    # What a level and the slopes down and across explain of the sum of squares, each of unit norm.
+    explained = (rows.sum(axis=1) / blocks) ** 2 + (rows @ ramp) ** 2 + (columns @ ramp) ** 2
+    squares = np.einsum("nij,nij->n", log, log)
+    held = np.asarray(np.sqrt(np.maximum(squares - explained, 0.0)) / blocks)
     if pixels.min() <= 1 or pixels.max() >= 254:
-        extreme = (tiles <= 1) | (tiles >= 254)
-        held[extreme.mean(axis=(1, 3, 4)) > _SATURATED_SHARE] = 0.0
+        for index, corner_px in enumerate(corners_px):
+            tile = _square(pixels, corner_px, tile_px)
+            if ((tile <= 1) | (tile >= 254)).mean() > _SATURATED_SHARE:
+                held[index] = 0.0
     return held
+
+
+def _block_means(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean grey level of each whole 8 x 8 px block of a picture in 3 colours."""
+    rows, columns = (extent // _BLOCK_PX for extent in pixels.shape[:2])
+    samples = 3 * _BLOCK_PX
+    used = pixels[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
+    lines = used.reshape(rows, _BLOCK_PX, columns * samples)
+    # Whole numbers below 2^16, so neither these 16 bits nor single precision lose any of them.
+    sums = np.add.reduce(lines, axis=1, dtype=np.uint16).astype(np.float32)
+    totals = sums.reshape(-1, samples) @ np.ones(samples, np.float32)
+    return np.asarray(totals, np.float64).reshape(rows, columns) / (samples * _BLOCK_PX)
