@@ -303,10 +303,16 @@ def test_what_holds_no_such_weights_is_refused(tmp_path):
         toy.build((16, 16, 3), 41, None)
 
 
-def test_a_width_goes_by_name():
-    narrow = architecture("mobilenetv2-0.35").build((32, 32, 3), 41, None)
-    wide = architecture("mobilenetv2").build((32, 32, 3), 41, None)
-    assert narrow.count_params() < 0.5 * wide.count_params()
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mobilenetv2", (32, 32, 3)), ("spectral-mobilenet", (44, 8, 9))]
+)
+def test_a_width_goes_by_name(name, shape):
+    narrow = architecture(f"{name}-0.35").build(shape, 41, None)
+    whole = architecture(name).build(shape, 41, None)
+    assert narrow.count_params() < 0.5 * whole.count_params()
+
+
+def test_a_width_that_is_none_or_of_what_has_none_is_refused():
     for name in ("mobilenetv2-0", "mobilenetv2-x", "vgg16-0.5"):
         with pytest.raises(UserError, match="no architecture"):
             architecture(name)

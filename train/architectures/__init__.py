@@ -9,7 +9,7 @@ from train.architectures.base import Architecture
 ARCHITECTURES = {
     one.name: one
     for one in (
-        spectral_mobilenet.ARCHITECTURE,
+        spectral_mobilenet.of_width(1),
         spectral_mobilenet.SMALL,
         mobilenetv2.of_width(1),
         resnet50.ARCHITECTURE,
@@ -18,7 +18,10 @@ ARCHITECTURES = {
     )
 }
 
-_OF_ANY_WIDTH = {mobilenetv2.NAME: mobilenetv2.of_width}
+_OF_ANY_WIDTH = {
+    spectral_mobilenet.NAME: spectral_mobilenet.of_width,
+    mobilenetv2.NAME: mobilenetv2.of_width,
+}
 
 
 def architecture(name: str) -> Architecture:
@@ -33,7 +36,7 @@ def architecture(name: str) -> Architecture:
         return _OF_ANY_WIDTH[base](float(width))
     raise UserError(
         f"no architecture {name!r}: choose one of {', '.join(ARCHITECTURES)}, "
-        f"or {mobilenetv2.NAME}-WIDTH with a width from 0.05 to 4"
+        f"or {' or '.join(f'{one}-WIDTH' for one in _OF_ANY_WIDTH)} with a width from 0.05 to 4"
     )
 
 

@@ -80,9 +80,18 @@ _RINGS_128 = _edges(np.arange(1, 13), np.arange(13, 33, 2), np.linspace(33, 64, 
 _RINGS_256 = _edges(np.arange(1, 25), np.arange(25, 65, 4), np.linspace(66, 128, 11))
 
 
+NAME = "spectral-mobilenet"
+
+
 def _architecture(name: str, rings: tuple[float, ...], size: _Size) -> Architecture:
     return Architecture(name, Spectrum(rings, SECTORS), 512, partial(_build, size))
 
 
-ARCHITECTURE = _architecture("spectral-mobilenet", _RINGS_256, _Size(128, 2, _fused, 384))
-SMALL = _architecture("spectral-mobilenet-128", _RINGS_128, _Size(64, 3, _inverted, 256))
+def of_width(width: float) -> Architecture:
+    """Return that for 256 px with `width` times the channels; 1 goes by the bare name."""
+    name = NAME if width == 1 else f"{NAME}-{width:g}"
+    size = _Size(round(128 * width), 2, _fused, round(384 * width))
+    return _architecture(name, _RINGS_256, size)
+
+
+SMALL = _architecture(f"{NAME}-128", _RINGS_128, _Size(64, 3, _inverted, 256))
