@@ -33,10 +33,10 @@ class Labelled:
 
 
 def rendered(
-    optics: str, tiles: int, seed: int, tile_px: int = standard.TILE_PX
+    optics: str, tiles: int, seed: int, tile_px: int = standard.TILE_PX, *, flat: bool = False
 ) -> Iterator[Labelled]:
-    """Yield `tiles` tiles of test specimens within the scale; `optics` as in RenderPlan."""
-    plan = RenderPlan("test", optics, seed, tile_px)
+    """Yield `tiles` tiles of test specimens within the scale; the rest as in RenderPlan."""
+    plan = RenderPlan("test", optics, seed, tile_px, flat=flat)
     left = tiles
     for field in count():
         inside = _inside(plan, field)
@@ -49,10 +49,10 @@ def rendered(
 
 
 def rendered_frames(
-    optics: str, frames: int, seed: int, tile_px: int = standard.TILE_PX
+    optics: str, frames: int, seed: int, tile_px: int = standard.TILE_PX, *, flat: bool = False
 ) -> Iterator[list[Labelled]]:
     """Yield all tiles of `frames` frames within the scale, each of another test specimen."""
-    plan = RenderPlan("test", optics, seed, tile_px, planes=1)
+    plan = RenderPlan("test", optics, seed, tile_px, planes=1, flat=flat)
     whole = (inside for field in count() if (inside := _inside(plan, field)))
     yield from islice(whole, frames)
 

@@ -58,7 +58,8 @@ BEYOND_UM = 0.75
 class RenderPlan:
     """What to render. `optics` is reference, randomised or mixed (half of each).
 
-    Specimens are procedural, or parts of `textures` where there are any.
+    Specimens are procedural, or parts of `textures` where there are any; if `flat`, as thin as
+    none is, all of it at one depth.
     """
 
     split: str
@@ -68,6 +69,7 @@ class RenderPlan:
     textures: tuple[Texture, ...] = ()
     range_um: float = 12.5
     planes: int = 2
+    flat: bool = False
 
     @property
     def name(self) -> str:
@@ -118,6 +120,8 @@ def render_field(plan: RenderPlan, field: int) -> Iterator[Tile]:
         specimen = draw_picture(
             slide.path, slide.um_per_px, seed, shape_px, optics.um_per_px, thickness_um
         )
+    if plan.flat:
+        specimen = specimen.flattened()
     bank = OtfBank(optics, shape_px)
     often = LEARNED_PLANES_OF_SPARSE if kind == "sparse" and plan.split != "test" else 1
     for plane in range(often * plan.planes):

@@ -74,6 +74,11 @@ class Specimen:
         """
         return float(np.ptp(self._green)) < CONTENT_FLOOR
 
+    def flattened(self) -> "Specimen":
+        """Return one that absorbs the same in focus, all of it at depth 0."""
+        absorbed = np.fft.irfft2(self.spectra.sum(axis=0), s=self.shape_px).astype(np.float32)
+        return Specimen(np.zeros(1), absorbed[None], self.kind)
+
     def area(self, top_px: int, left_px: int, height_px: int, width_px: int) -> Area:
         """Return what a rectangle holds; it may reach past the edges, where the field repeats.
 

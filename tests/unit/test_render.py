@@ -55,6 +55,15 @@ def test_only_what_is_learned_sees_a_sparse_field_more_often(monkeypatch):
     assert tiles == {"train": 8, "validation": 8, "test": 2}
 
 
+def test_tiles_of_a_flat_specimen_are_all_as_far_from_focus():
+    def spread_um(flat):
+        plan = RenderPlan("test", "reference", seed=5, planes=1, flat=flat)
+        return np.ptp([tile.defocus_um for tile in render_field(plan, 0)])
+
+    assert spread_um(flat=True) == 0
+    assert spread_um(flat=False) > 0.05
+
+
 def test_random_instruments_stay_near_the_reference():
     drawn = [randomised(np.random.default_rng(seed))[0] for seed in range(200)]
     apertures = [optics.numerical_aperture for optics in drawn]

@@ -126,6 +126,18 @@ def test_an_area_is_sharpest_where_defocus_equals_its_depth():
     assert z_um[np.argmax(right)] == 2
 
 
+@pytest.mark.parametrize("kind", STAINED)
+def test_flattened_it_absorbs_the_same_at_one_depth(kind):
+    thick = draw_specimen(5, kind, SIDE)
+    flat = thick.flattened()
+    assert flat.planes_um.tolist() == [0.0]
+    assert np.allclose(in_focus(flat), in_focus(thick), atol=1e-5)
+    assert flat.area(20, 30, 50, 40).depth_um == 0.0
+    assert flat.area(20, 30, 50, 40).content == pytest.approx(
+        thick.area(20, 30, 50, 40).content, rel=1e-4
+    )
+
+
 def test_tilt_raises_one_side():
     tilt = np.broadcast_to(np.linspace(-1, 1, 128, dtype=np.float32), SIDE)
     specimen = from_layers([Layer(grain(2), GREEN, 0.0)], tilt, "tilted")

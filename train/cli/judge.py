@@ -24,6 +24,14 @@ Reference = Annotated[
 Randomised = Annotated[
     bool, typer.Option("--randomised", help="Random microscopes near the reference.")
 ]
+Flat = Annotated[
+    bool,
+    typer.Option(
+        "--flat",
+        help="Each specimen thinner than any is, all of it at one depth: the errors that this "
+        "leaves are not those of its thickness.",
+    ),
+]
 Data = Annotated[Path | None, typer.Option(metavar="MANIFEST", help="Tiles that a manifest lists.")]
 Split = Annotated[
     str | None, typer.Option(metavar="NAME", help="Only the rows of --data with this split.")
@@ -39,25 +47,29 @@ class _Source:
     optics: str
     tiles: int
     seed: int
+    flat: bool
 
     @property
     def words(self) -> str:
         if self.data is not None:
             return f"{self.tiles:,} tiles of {self.data.name}"
-        return f"{self.tiles:,} rendered test tiles, {self.optics} microscope, seed {self.seed}"
+        flat = ", specimens flat" if self.flat else ""
+        return (
+            f"{self.tiles:,} rendered test tiles, {self.optics} microscope, seed {self.seed}{flat}"
+        )
 
     def tiles_of(self, tile_px: int) -> "Iterator[Labelled]":
         from train.evaluate import from_manifest, rendered
 
         if self.data is None:
-            return rendered(self.optics, self.tiles, self.seed, tile_px)
+            return rendered(self.optics, self.tiles, self.seed, tile_px, flat=self.flat)
         return from_manifest(self.data, self.rows, tile_px)
 
     def frames_of(self, tile_px: int, frames: int) -> "Iterator[list[Labelled]]":
         from train.evaluate import frames_from_manifest, rendered_frames
 
         if self.data is None:
-            return rendered_frames(self.optics, frames, self.seed, tile_px)
+            return rendered_frames(self.optics, frames, self.seed, tile_px, flat=self.flat)
         return frames_from_manifest(self.data, self.rows, tile_px)
 
     def frames_in(self, wanted: int) -> int:
@@ -72,6 +84,7 @@ def evaluate(
     ],
     reference: Reference = False,
     randomised: Randomised = False,
+    flat: Flat = False,
     data: Data = None,
     split: Split = None,
     tiles: Tiles = 2000,
@@ -103,7 +116,7 @@ def evaluate(
     from train.report import Judged, Samples, write_report
     from train.state import read_state
 
-    source = _source(reference, randomised, data, split, tiles, seed)
+    source = _source(reference, randomised, data, split, tiles, seed, flat)
     classifier = open_model(model)
     card = classifier.card
     if source.rows:
@@ -200,7 +213,13 @@ def compare(
 
 
 def _source(
-    reference: bool, randomised: bool, data: Path | None, split: str | None, tiles: int, seed: int
+    reference: bool,
+    randomised: bool,
+    data: Path | None,
+    split: str | None,
+    tiles: int,
+    seed: int,
+    flat: bool = False,
 ) -> _Source:
     from train.manifest import read_rows
 
@@ -208,9 +227,11 @@ def _source(
         raise UserError("--reference, --randomised and --data exclude each other: give one")
     if data is None and split is not None:
         raise UserError("--split is of a manifest: give --data with it")
+    if data is not None and flat:
+        raise UserError("--flat is of rendered specimens: give it without --data")
     rows = [] if data is None else read_rows(data, split)[:tiles]
     optics = "randomised" if randomised else "reference"
-    return _Source(data, rows, optics, len(rows) or tiles, seed)
+    return _Source(data, rows, optics, len(rows) or tiles, seed, flat)
 
 
 def _table(figures: dict[str, float]) -> str:
