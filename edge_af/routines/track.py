@@ -101,12 +101,12 @@ class Tracker:
         frame = desk.view.frame()
         seen = self._scene.look(frame.pixels)
         if seen is Seen.NOTHING:  # whatever a model may make of clear glass
-            return self._blinded(desk, Abstained.EMPTY, now_s)
+            return self._blinded(desk, observer, Abstained.EMPTY, now_s)
         if seen is Seen.ANOTHER:
             self.forget()
         sight = observer.look(frame)
         if sight.place is None:
-            return self._blinded(desk, sight.abstained, now_s)
+            return self._blinded(desk, observer, sight.abstained, now_s)
         self._blind = 0
         here_um, slack_um = desk.stage.position_um, desk.stage.slack_um
         newest = _seen(here_um, slack_um, observer.scale, sight.place)
@@ -125,7 +125,7 @@ class Tracker:
             defocus_um = here_um - self._focus.focus_um
             return Tracked(Deed.HELD, defocus_um, "that did not fit; looking again", soon=True)
         if self._must_check(desk, now_s):
-            return self._checked(desk, self._target_um(desk), now_s)
+            return self._checked(desk, observer, self._target_um(desk), now_s)
         held = self._held(desk, now_s)
         if held.deed is Deed.HELD and not held.reason:
             self._ease()
@@ -138,7 +138,9 @@ class Tracker:
         self._focus.replaced(bias * desk.settings.depth_of_field_um)
         self._check_s = -math.inf
 
-    def _blinded(self, desk: Desk, abstained: Abstained | None, now_s: float) -> Tracked:
+    def _blinded(
+        self, desk: Desk, observer: Observer, abstained: Abstained | None, now_s: float
+    ) -> Tracked:
         """Hold; where there is something that the model cannot read, sharpness must do.
 
         Between checks, or where too little path is left for one, it goes with the drift as that
@@ -160,7 +162,7 @@ class Tracker:
             return self._followed(desk, blind, now_s)
         here_um = stage.position_um + stage.slack_um / 2
         about_um = self._focus.focus_um if self._known(desk) else here_um
-        checked = self._checked(desk, about_um, now_s)
+        checked = self._checked(desk, observer, about_um, now_s)
         if checked.deed is Deed.HELD:
             return self._followed(desk, checked, now_s)
         if checked.deed is not Deed.CHECKED or not checked.reason:
@@ -233,8 +235,8 @@ class Tracker:
         unsure = self._focus.sigma_um > _UNSURE * desk.settings.depth_of_field_um
         return unsure or now_s >= self._check_s
 
-    def _checked(self, desk: Desk, about_um: float, now_s: float) -> Tracked:
-        """Learn from sharpness where the focus is, and go there.
+    def _checked(self, desk: Desk, observer: Observer, about_um: float, now_s: float) -> Tracked:
+        """Learn from both sides of the focus where it is, and go there.
 
         Only with the gears engaged are its places those of looks: that comes first.
         """
@@ -248,7 +250,7 @@ class Tracker:
             reason = "too little is left of path_um_per_h for a check by sharpness"
             return Tracked(Deed.HELD, defocus_um, reason)
         try:
-            sharpest_um = hill_um(desk, about_um)
+            sharpest_um = hill_um(desk, about_um, observer)
         except LimitError as error:
             return Tracked(Deed.HINDERED, defocus_um, str(error))
         if sharpest_um is not None:
