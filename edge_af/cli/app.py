@@ -9,6 +9,7 @@ from edge_af.cli.adapt import adapt
 from edge_af.cli.bench_faults import faults as bench_faults
 from edge_af.cli.bench_focus import focus as bench_focus
 from edge_af.cli.bench_latency import latency
+from edge_af.cli.bench_start import start as bench_start
 from edge_af.cli.calibrate import calibrate
 from edge_af.cli.collect import collect
 from edge_af.cli.config import check, default
@@ -79,6 +80,7 @@ _bench.command("focus", epilog="Example: edge-af bench focus --fields 100 --work
 _bench.command("faults", epilog="Example: edge-af bench faults --injections 100 --workers 4")(
     bench_faults
 )
+_bench.command("start", epilog="Example: edge-af bench start --runs 5")(bench_start)
 app.add_typer(_bench, name="bench")
 
 

@@ -317,6 +317,19 @@ def test_bench_faults_counts_its_injections(capfd):
     assert "wrongly trusted" in capfd.readouterr().out
 
 
+def test_bench_start_times_the_help_and_the_service(capfd):
+    assert main(["bench", "start", "--runs", "1", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    timed = ("python_ms", "help_extra_ms", "ready_ms")
+    assert all(document[name]["p50"] > 0 for name in timed)
+    assert document["ready_ms"]["p50"] > document["help_extra_ms"]["p50"]
+    slowest = list(document["imports_ms"].values())
+    assert slowest == sorted(slowest, reverse=True)
+    assert {"edge_af", "numpy", "fastapi", "pydantic"} <= document["imports_ms"].keys()
+    assert main(["bench", "start", "--runs", "1"]) == 0
+    assert "all others" in capfd.readouterr().out
+
+
 # --- mistakes
 
 

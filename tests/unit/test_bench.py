@@ -9,6 +9,7 @@ from edge_af.bench.engines import engine
 from edge_af.bench.latency import STAGES, Contender, measured, results
 from edge_af.bench.limit import CEILING_MODEL, macs
 from edge_af.bench.machine import health, machine, resident_mb
+from edge_af.bench.start import imports_ms
 from edge_af.bench.timing import Timing
 from edge_af.cli.bench_latency_view import old_contenders
 from edge_af.doctor.system import System
@@ -78,6 +79,16 @@ def test_a_pi_says_how_warm_and_how_fast_it_is(tmp_path):
     assert (health(system).temperature_c, health(system).clock_mhz) == (61.2, 1800)
     nothing = health(System(tmp_path / "absent"))
     assert (nothing.temperature_c, nothing.clock_mhz, nothing.throttled) == (None, None, None)
+
+
+def test_imports_are_summed_by_package():
+    log = """an unrelated line
+import time: self [us] | cumulative | imported package
+import time:       500 |        500 |   numpy.linalg
+import time:      1200 |       1700 | numpy
+import time:      2000 |       2000 |     edge_af.run
+"""
+    assert list(imports_ms(log).items()) == [("edge_af", 2.0), ("numpy", 1.7)]
 
 
 def test_what_cannot_run_is_named(tmp_path):
