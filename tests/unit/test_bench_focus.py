@@ -72,6 +72,16 @@ def test_each_method_focuses_a_dense_field(method):
     assert run.travel_um > 5
 
 
+@pytest.mark.parametrize(
+    ("method", "number"), [("hill_climb", 9), ("hill_climb", 29), ("two_frame_difference", 11)]
+)
+def test_a_wide_gap_of_the_gears_does_not_fool_a_search(method, number):
+    field = draw_field(1041, number)
+    assert field.backlash_um == 5
+    (run,) = compete(field, [method], Classifier(read_model(None)))
+    assert run.success
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start_um", [-11.0, -2.0, 7.5])
 def test_the_sweep_in_motion_focuses_too(start_um):

@@ -6,10 +6,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_af.routines import hill
 from edge_af.routines.ports import Desk
 from edge_af.sharpness import tenengrad
 
 Measure = Callable[[NDArray[np.uint8]], float]
+
+
+_TOP = 2.0
+"""In depths of field: places no further from the best one tell where the top is."""
 
 
 class SharpnessCurve:
@@ -36,11 +41,15 @@ class SharpnessCurve:
 
     @property
     def vertex_um(self) -> float:
-        """The top of the parabola through the log sharpness of the best place and its neighbours.
+        """The top of a parabola through the inverse sharpness of the places about the best one.
 
-        The best place itself where it is the first or last.
+        Where those tell none, that through the logarithm of the best place and its neighbours; the
+        best place itself where it is the first or last.
         """
-        return vertex_um(self.seen)
+        best_um, reach_um = self.best_um, _TOP * self._desk.settings.depth_of_field_um
+        near = {um: held for um, held in self.seen.items() if abs(um - best_um) <= reach_um}
+        top_um = hill.vertex_um(near, beyond_um=0.0) if len(near) > 2 else None
+        return vertex_um(self.seen) if top_um is None else top_um
 
 
 def vertex_um(curve: dict[float, float]) -> float:

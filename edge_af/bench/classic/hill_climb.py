@@ -16,11 +16,12 @@ def hill_climb(rig: Rig) -> Attempt:
 
     The search by adaptive steps of He, Zhou and Hong, Modified fast climbing search auto-focus
     algorithm (IEEE Trans. Consumer Electronics 49, 2003, 257). At the end of the span it turns.
-    The focus is the top of a parabola through the three best places.
+    The focus is the top of a parabola through the places about the best one.
     """
     start_um, span = rig.stage.position_um, rig.span
+    rig.engage()
     curve = SharpnessCurve(rig.desk)
-    best_um = start_um
+    best_um = rig.stage.position_um
     for depths in _STEPS:
         pitch_um = depths * rig.desk.settings.depth_of_field_um
         curve.at(best_um)

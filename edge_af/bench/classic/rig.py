@@ -145,6 +145,12 @@ class Rig:
     observer: Observer
     numerical_aperture: float
 
+    def engage(self) -> None:
+        """Take up the gap of the gears: before that, places seen do not compare."""
+        stage = self.stage
+        if stage.slack_um > 0:
+            stage.move_to_um(stage.reachable.clip(stage.position_um - stage.step_um))
+
     @property
     def span(self) -> Range:
         """Where the focus is sought: as far to either side as a sweep of ours looks."""

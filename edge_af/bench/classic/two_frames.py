@@ -37,6 +37,7 @@ def two_frame_difference(rig: Rig) -> Attempt:
     depth_um = desk.settings.depth_of_field_um
     apart_um = _APART * depth_um
     expected_um = _COARSE_UM
+    rig.engage()
     for _ in range(_MOST_PAIRS):
         here_um = stage.position_um
         lower = desk.view.frame()
