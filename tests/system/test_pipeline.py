@@ -116,6 +116,7 @@ def test_the_table_is_markdown_and_names_what_is_not_converted(trained, capsys):
     lines = [line for line in said.out.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 2
     assert len({line.count("|") for line in lines}) == 1
+    assert "mean of 2 runs" in lines[-1]
 
 
 def compared(capsys, *arguments):
