@@ -118,11 +118,17 @@ def _mean_density(middle_um: float, sigma_um: float, over_um: tuple[float, float
 def _averaged_above(
     scale: DefocusScale, place: Place, defocus_um: NDArray[np.float64], reach_um: float
 ) -> NDArray[np.float64]:
-    """Return the mean density from each defocus to `reach_um` above it, by the integral's ends."""
-    ends_um = defocus_um.min(), defocus_um.max() + reach_um
-    fine_um = np.linspace(*ends_um, 2 + int((ends_um[1] - ends_um[0]) / GRID_UM))
+    """Return the mean density from each defocus to `reach_um` above it, by the integral's ends.
+
+    The defocus values descend evenly, by less than `reach_um`.
+    """
+    apart_um = float(defocus_um[0] - defocus_um[1])
+    whole, rest = divmod(reach_um / apart_um, 1)
+    count, more = len(defocus_um), int(whole) + 1
+    fine_um = defocus_um[0] + apart_um * (more - np.arange(count + more))
     density = _density_per_um(scale, place, fine_um)
-    area = np.concatenate(([0.0], np.cumsum((density[1:] + density[:-1]) / 2)))
-    area *= fine_um[1] - fine_um[0]
-    above = np.interp(defocus_um + reach_um, fine_um, area)
-    return np.asarray((above - np.interp(defocus_um, fine_um, area)) / reach_um)
+    area = np.zeros(count + more)
+    np.cumsum((density[1:] + density[:-1]) * (apart_um / 2), out=area[1:])
+    # Of the integral from the highest; `reach_um` above a defocus lies between two of its places.
+    above = rest * area[:count] + (1 - rest) * area[1 : count + 1]
+    return np.asarray((area[more:] - above) / reach_um)
