@@ -21,9 +21,10 @@ from fastapi import FastAPI
 from edge_af.errors import UserError
 from edge_af.server.apart import Apart
 from edge_af.server.auth import Access, kept_token, own_names
-from edge_af.server.door import Door
+from edge_af.server.door import API, Door
 from edge_af.server.loops import LoopThread, held
 from edge_af.server.settings import ServerSettings, someone_listens
+from edge_af.server.shared import Shared
 
 _WAITING = 128
 _GROUP_MAY_WRITE = 0o660
@@ -109,7 +110,7 @@ class Listening:
         """Call `stop` when asked to stop."""
         self._app = app
         self._network, self._inner = LoopThread("network"), LoopThread("api")
-        behind = Apart(app, self._inner)
+        behind = Shared(Apart(app, self._inner), f"{API}/status")  # what many ask, and often
         self._servers = [
             (uvicorn.Server(_config(Door(behind, stop, entry.access))), entry.socket)
             for entry in entries
