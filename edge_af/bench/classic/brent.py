@@ -36,7 +36,7 @@ def brent(rig: Rig) -> Attempt:
         rig.stage.reachable.clip(peak_um - reach_um), rig.stage.reachable.clip(peak_um + reach_um)
     )
     maximum(fine.at, near, _FINE * depth_um)
-    rig.stage.move_to_um(fine.vertex_um)
+    rig.stage.move_to_um(fine.top_um())
     return Attempt(True)
 
 

@@ -13,8 +13,12 @@ from edge_af.sharpness import tenengrad
 Measure = Callable[[NDArray[np.uint8]], float]
 
 
-_TOP = 2.0
-"""In depths of field: places no further from the best one tell where the top is."""
+_FLANKS = (-2.5, -1.25, 1.25, 2.5)
+"""In depths of field from the best place: where a thick section's two flanks are seen. Nearer to
+the top is only which of its depths holds the finest detail."""
+
+_NEAR = 0.5
+"""In depths of field: a place that near to one seen would tell nothing new."""
 
 
 class SharpnessCurve:
@@ -39,14 +43,20 @@ class SharpnessCurve:
         """The sharpest place seen."""
         return max(self.seen, key=self.seen.__getitem__)
 
-    @property
-    def vertex_um(self) -> float:
-        """The top of a parabola through the inverse sharpness of the places about the best one.
+    def top_um(self) -> float:
+        """Look at both flanks of the best place, and return where the top between them is.
 
-        Where those tell none, that through the logarithm of the best place and its neighbours; the
-        best place itself where it is the first or last.
+        That of a parabola through the inverse sharpness of the places there. Where it has none,
+        that through the logarithm of the best place and its neighbours; the best place itself where
+        it is the first or last.
         """
-        best_um, reach_um = self.best_um, _TOP * self._desk.settings.depth_of_field_um
+        best_um, depth_um = self.best_um, self._desk.settings.depth_of_field_um
+        for flank in _FLANKS:
+            place_um = best_um + flank * depth_um
+            seen = any(abs(place_um - um) < _NEAR * depth_um for um in self.seen)
+            if not seen and self._desk.stage.reachable.contains(place_um):
+                self.at(place_um)
+        reach_um = (_FLANKS[-1] + _NEAR) * depth_um
         near = {um: held for um, held in self.seen.items() if abs(um - best_um) <= reach_um}
         top_um = hill.vertex_um(near, beyond_um=0.0) if len(near) > 2 else None
         return vertex_um(self.seen) if top_um is None else top_um

@@ -38,5 +38,5 @@ def hill_climb(rig: Rig) -> Attempt:
         best_um = curve.best_um
     if best_um in (min(curve.seen), max(curve.seen)):
         return rig.desk.give_up(start_um, "sharpness still rose at the end of the span")
-    rig.stage.move_to_um(curve.vertex_um)
+    rig.stage.move_to_um(curve.top_um())
     return Attempt(True)

@@ -67,7 +67,7 @@ def _topped(rig: Rig, depth_um: float) -> Attempt:
             curve.at(best_um + _NEAR * depth_um)
         if curve.best_um not in (min(curve.seen), max(curve.seen)):
             break
-    rig.stage.move_to_um(curve.vertex_um)
+    rig.stage.move_to_um(curve.top_um())
     return Attempt(True)
 
 
