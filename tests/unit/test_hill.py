@@ -54,7 +54,7 @@ def test_what_has_no_peak_has_no_middle(curve):
     assert middle_of(curve) is None
 
 
-AS_SURE_UM = 0.35 * FocusSettings().depth_of_field_um
+AS_SURE_UM = 0.25 * FocusSettings().depth_of_field_um
 """Of an observer that counts as much as sharpness."""
 
 

@@ -366,7 +366,7 @@ def shipped_day():
 @pytest.mark.slow
 def test_eight_hours_of_drift_shaking_and_changing_specimens(observed_day):
     off_um, deeds, memory, watch = observed_day
-    assert within_depth_of_field(off_um) >= 0.97
+    assert within_depth_of_field(off_um) >= 0.99
     assert deeds.count(Deed.REFOCUSED) >= 10
     assert len(memory) >= 10
     assert max(memory[-3:]) < max(memory[:3]) + 200_000
@@ -385,9 +385,8 @@ def test_eight_hours_with_the_model_that_ships(shipped_day):
 @pytest.mark.xfail(
     strict=True,
     raises=AssertionError,
-    reason="97.6 % when last measured: new specimens, and sparse ones that are misread",
+    reason="98.6 % when last measured, and 99.4 % with seed 2: one thick specimen read 0.3 um off",
 )
-@pytest.mark.parametrize("eight_hours", ["observed_day", "shipped_day"])
-def test_of_eight_hours_99_percent_are_within_the_depth_of_field(request, eight_hours):
-    off_um, *_ = request.getfixturevalue(eight_hours)
+def test_of_eight_hours_with_the_model_that_ships_99_percent_are(shipped_day):
+    off_um, *_ = shipped_day
     assert within_depth_of_field(off_um) >= 0.99
