@@ -62,9 +62,9 @@ def require_fit(um_per_px: float, shape_px: tuple[int, int], model: tuple[float,
 def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
     """Return up to `most` tiles at `um_per_px`, those with the most content first.
 
-    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, to 8 px, as
-    many as fit to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if
-    the frame does not fit.
+    The frame is resampled if its pixels differ. Tiles lie evenly from edge to edge, as many as fit
+    to the nearest whole number: they may overlap, or leave gaps. Raises ModelError if the frame
+    does not fit.
     """
     height_px, width_px = frame.pixels.shape[:2]
     require_fit(frame.um_per_px, (height_px, width_px), (um_per_px, tile_px))
@@ -84,13 +84,12 @@ def cut(frame: Frame, um_per_px: float, tile_px: int, most: int) -> list[Tile]:
 
 
 def _corners(extent_px: int, tile_px: int) -> list[int]:
-    """Return where tiles begin along a side, in whole blocks; a single one lies in the middle."""
+    """Return where tiles begin along a side; a single one lies in the middle."""
     count = int(extent_px / tile_px + 0.5)
     room_px = extent_px - tile_px
     if count == 1:
-        return [round(room_px / 2 / _BLOCK_PX) * _BLOCK_PX]
-    room = room_px // _BLOCK_PX
-    return [round(number * room / (count - 1)) * _BLOCK_PX for number in range(count)]
+        return [room_px // 2]
+    return [round(number * room_px / (count - 1)) for number in range(count)]
 
 
 def _square(pixels: NDArray[_Number], corner_px: tuple[int, int], tile_px: int) -> NDArray[_Number]:
@@ -115,22 +114,19 @@ def contents(
 ) -> NDArray[np.float64]:
     """Return how much the tiles of a picture hold, at any defocus: contrast of 8 x 8 px means.
 
-    `pixels` is a picture in 3 colours; tiles begin at corners that are multiples of 8 px. It is the
-    standard deviation of the blocks' log grey level, a sloping background taken out. Blur leaves
-    large structures and noise averages out in the blocks, so that a far defocused object still
-    counts and clear glass does not. 0 where more than a fifth of the samples, colours counted
-    apart, is black or white.
+    `pixels` is a picture in 3 colours, and tiles begin at the corners. It is the standard deviation
+    of the blocks' log grey level, a sloping background taken out. Blur leaves large structures and
+    noise averages out in the blocks, so that a far defocused object still counts and clear glass
+    does not. 0 where more than a fifth of the samples, colours counted apart, is black or white.
     """
-    log_grey = np.log(_block_means(pixels) + 1)
-    log_grey -= log_grey.mean()
     blocks = tile_px // _BLOCK_PX
-    places = [(top // _BLOCK_PX, left // _BLOCK_PX) for top, left in corners_px]
-    log = np.stack([_square(log_grey, place, blocks) for place in places])
+    log = np.log(_blocks_of_tiles(pixels, tile_px, corners_px) + 1)
+    log -= log.mean(axis=(1, 2), keepdims=True)
     ramp = np.linspace(-1, 1, blocks)
     ramp /= np.sqrt(ramp @ ramp * blocks)
     rows, columns = log.sum(axis=2), log.sum(axis=1)
-    # What a level and the slopes down and across explain of the sum of squares, each of unit norm.
-    explained = (rows.sum(axis=1) / blocks) ** 2 + (rows @ ramp) ** 2 + (columns @ ramp) ** 2
+    # What slopes down and across, of unit norm, explain of the sum of squares.
+    explained = (rows @ ramp) ** 2 + (columns @ ramp) ** 2
     squares = np.einsum("nij,nij->n", log, log)
     held = np.asarray(np.sqrt(np.maximum(squares - explained, 0.0)) / blocks)
     if pixels.min() <= 1 or pixels.max() >= 254:
@@ -139,6 +135,19 @@ def contents(
             if ((tile <= 1) | (tile >= 254)).mean() > _SATURATED_SHARE:
                 held[index] = 0.0
     return held
+
+
+def _blocks_of_tiles(
+    pixels: NDArray[np.uint8], tile_px: int, corners_px: Sequence[tuple[int, int]]
+) -> NDArray[np.float64]:
+    """Return the block means of each tile; of the whole picture at once if their blocks are its."""
+    blocks = tile_px // _BLOCK_PX
+    if any(edge % _BLOCK_PX for corner_px in corners_px for edge in corner_px):
+        tiles = (_square(pixels, corner_px, tile_px) for corner_px in corners_px)
+        return np.stack([_block_means(tile) for tile in tiles])
+    means = _block_means(pixels)
+    places = [(top // _BLOCK_PX, left // _BLOCK_PX) for top, left in corners_px]
+    return np.stack([_square(means, place, blocks) for place in places])
 
 
 def _block_means(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
