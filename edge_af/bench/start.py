@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,9 @@ from edge_af.errors import UserError
 _PYTHON = (sys.executable, "-c")
 _EDGE_AF = (*_PYTHON, "import sys; from edge_af.cli import main; sys.exit(main())")
 _PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.5
+"""Whether the service still runs, while it tells nothing."""
+
 _IMPORTED = re.compile(r"import time: +(?P<self_us>\d+) \| +\d+ \| +(?P<module>\S+)")
 
 
@@ -80,12 +83,12 @@ def _ready(environment: Mapping[str, str]) -> tuple[float, str]:
                 [*_EDGE_AF, "run", "--config", str(config)], stderr=written, env=given
             )
         try:
-            _wait_until_ready(told)
+            if not _becomes_ready(told, service):
+                raise UserError(
+                    f"the service ended, or was not ready within {_PATIENCE_S:.0f} s; its log: "
+                    f"{log.read_text()[-500:]}"
+                )
             took_s = time.perf_counter() - began_s
-        except TimeoutError as error:
-            raise UserError(
-                f"the service was not ready within {_PATIENCE_S:.0f} s: {log.read_text()[-500:]}"
-            ) from error
         finally:
             service.terminate()
             service.wait()
@@ -97,10 +100,14 @@ def _notified(folder: str) -> Iterator[socket.socket]:
     """Listen as systemd does to what a service tells it (sd_notify(3))."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(f"{folder}/notify")
-        told.settimeout(_PATIENCE_S)
+        told.settimeout(_LOOK_EVERY_S)
         yield told
 
 
-def _wait_until_ready(told: socket.socket) -> None:
-    while b"READY=1" not in told.recv(4096):
-        pass
+def _becomes_ready(told: socket.socket, service: subprocess.Popen[bytes]) -> bool:
+    until_s = time.monotonic() + _PATIENCE_S
+    while service.poll() is None and time.monotonic() < until_s:
+        with suppress(TimeoutError):
+            if b"READY=1" in told.recv(4096):
+                return True
+    return False

@@ -31,9 +31,9 @@ def fit(
         str,
         typer.Option(
             "--arch",
-            help="spectral-mobilenet, mobilenetv2 (or mobilenetv2-0.35: 0.35 of its width), "
-            "spectral-mobilenet-128, resnet50, vgg16 or vgg19. Those of pixels take tiles of any "
-            "size.",
+            help="spectral-mobilenet or mobilenetv2 (both in any width: mobilenetv2-0.35 has 0.35 "
+            "of the channels), spectral-mobilenet-128, resnet50, vgg16 or vgg19. Those of pixels "
+            "take tiles of any size.",
         ),
     ] = "spectral-mobilenet",
     recipe: Annotated[
